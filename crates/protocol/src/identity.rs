@@ -1,0 +1,190 @@
+//! The node's identity: 256 secret bits, their 24 words, and the ed25519 key derived from them.
+//!
+//! The words are the only thing a person must keep to have the same node again (R61 restores from
+//! them). Keys for different uses come from the secret by HKDF-SHA256 (RFC 5869) with a label of
+//! their own, so that losing one tells nothing of the others.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use thiserror::Error;
+
+/// 64 bytes of an ed25519 signature (RFC 8032).
+pub type Signature = [u8; 64];
+
+/// Salt of every derivation; names the scheme and its version.
+const SALT: &[u8] = b"cumulet key derivation 1";
+
+/// Recovery words that do not hold together.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// Wrong count, unknown word or wrong checksum (BIP-39).
+    #[error("these are not the 24 recovery words of a node: {0}")]
+    Words(String),
+    /// No entropy from the operating system.
+    #[error("the operating system gives no random numbers")]
+    Random,
+}
+
+/// The 256 bits from which all of a node's long-lived keys are derived. Never printed by `Debug`.
+#[derive(Clone)]
+pub struct NodeSecret([u8; 32]);
+
+impl fmt::Debug for NodeSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeSecret(..)")
+    }
+}
+
+impl NodeSecret {
+    /// Draws a new secret.
+    pub fn generate() -> Result<Self, SecretError> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|_| SecretError::Random)?;
+        Ok(Self(bytes))
+    }
+
+    /// The secret from its stored bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for the key file.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The 24 English words of BIP-39, separated by one space.
+    #[must_use]
+    pub fn words(&self) -> String {
+        bip39::Mnemonic::from_entropy(&self.0)
+            .expect("32 bytes are a valid BIP-39 entropy")
+            .to_string()
+    }
+
+    /// Reads 24 words back, in any case and spacing.
+    pub fn from_words(words: &str) -> Result<Self, SecretError> {
+        let mnemonic = bip39::Mnemonic::parse_normalized(&words.to_lowercase())
+            .map_err(|error| SecretError::Words(error.to_string()))?;
+        let bytes = <[u8; 32]>::try_from(mnemonic.to_entropy().as_slice())
+            .map_err(|_| SecretError::Words("expected 24 words".into()))?;
+        Ok(Self(bytes))
+    }
+
+    /// 32 bytes for the use that `label` names (HKDF-SHA256).
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        let mut out = [0; 32];
+        ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, SALT)
+            .extract(&self.0)
+            .expand(&[label.as_bytes()], ring::hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut out))
+            .expect("32 bytes are within the limit of HKDF-SHA256");
+        out
+    }
+
+    /// The public identity of this node.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        let public = self.key_pair();
+        NodeId(
+            public
+                .public_key()
+                .as_ref()
+                .try_into()
+                .expect("an ed25519 key has 32 bytes"),
+        )
+    }
+
+    /// Signs `message` as this node.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        self.key_pair()
+            .sign(message)
+            .as_ref()
+            .try_into()
+            .expect("an ed25519 signature has 64 bytes")
+    }
+
+    fn key_pair(&self) -> Ed25519KeyPair {
+        Ed25519KeyPair::from_seed_unchecked(&self.derive("node identity ed25519"))
+            .expect("any 32 bytes are an ed25519 seed")
+    }
+}
+
+/// A node's public ed25519 key: its name among machines. Prints as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub [u8; 32]);
+
+impl NodeId {
+    /// True if `signature` over `message` was made by this node.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ring::signature::ED25519, &self.0)
+            .verify(message, signature)
+            .is_ok()
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = crate::IdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<crate::Hash>().map(|hash| Self(hash.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_bring_the_same_node_back() {
+        let secret = NodeSecret::from_bytes([7; 32]);
+        let words = secret.words();
+        assert_eq!(words.split(' ').count(), 24);
+        let again = NodeSecret::from_words(&format!("  {}\n", words.to_uppercase())).unwrap();
+        assert_eq!(again.id(), secret.id());
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        let words = NodeSecret::from_bytes([7; 32]).words();
+        let one_missing = words.rsplit_once(' ').unwrap().0;
+        assert!(NodeSecret::from_words(one_missing).is_err());
+        assert!(NodeSecret::from_words("abandon ".repeat(24).trim()).is_err());
+        assert!(NodeSecret::from_words(&["abandon"; 12].join(" ")).is_err());
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_message_only() {
+        let secret = NodeSecret::generate().unwrap();
+        let signature = secret.sign(b"audit head");
+        assert!(secret.id().verifies(b"audit head", &signature));
+        assert!(!secret.id().verifies(b"audit heap", &signature));
+    }
+
+    #[test]
+    fn a_secret_never_prints_itself() {
+        assert_eq!(
+            format!("{:?}", NodeSecret::from_bytes([1; 32])),
+            "NodeSecret(..)"
+        );
+    }
+}

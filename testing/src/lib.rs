@@ -1,0 +1,1 @@
+//! Process harness for the integration tests.
