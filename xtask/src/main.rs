@@ -1,2 +1,59 @@
-//! Repository chores.
-fn main() {}
+//! Repository chores that are more than one line of shell: `cargo xtask tidy`.
+//!
+//! Nothing here is part of the product. The commands use the standard library, real programs from Debian and
+//! the built `cumulet` binary; there is no async runtime, so that the load generators measure the server and
+//! not a second runtime.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool"
+)]
+
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <command>
+  tidy                     check the rules of the repository";
+
+/// The top of the repository: this package's parent folder.
+pub(crate) fn root() -> PathBuf {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    own.parent().map_or(own.clone(), PathBuf::from)
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["tidy"] => run_tidy(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(clean) => ExitCode::from(u8::from(!clean)),
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_tidy() -> anyhow::Result<bool> {
+    let tree = tidy::Tree::read(&root())?;
+    let findings = tidy::findings(&tree);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    println!(
+        "tidy: {} rules over {} files, {} findings",
+        tidy::rule_count(),
+        tree.files.len(),
+        findings.len()
+    );
+    Ok(findings.is_empty())
+}
