@@ -28,7 +28,13 @@ impl Visibility {
 
 impl Sharing {
     /// THE decision: may `asker` do `right` to `target` through `service`?
-    pub fn decide(&self, asker: &Asker, service: Service, target: &Target<'_>, right: Right) -> Result<Decision, SharingError> {
+    pub fn decide(
+        &self,
+        asker: &Asker,
+        service: Service,
+        target: &Target<'_>,
+        right: Right,
+    ) -> Result<Decision, SharingError> {
         todo!()
     }
 

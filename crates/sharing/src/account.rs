@@ -47,12 +47,22 @@ impl Sharing {
     }
 
     /// Makes the first owner; the token is void from then on.
-    pub fn redeem_setup(&self, token: &str, name: &EntryName, password: &str) -> Result<Account, SharingError> {
+    pub fn redeem_setup(
+        &self,
+        token: &str,
+        name: &EntryName,
+        password: &str,
+    ) -> Result<Account, SharingError> {
         todo!()
     }
 
     /// Makes an account.
-    pub fn create_account(&self, name: &EntryName, password: &str, owner: bool) -> Result<Account, SharingError> {
+    pub fn create_account(
+        &self,
+        name: &EntryName,
+        password: &str,
+        owner: bool,
+    ) -> Result<Account, SharingError> {
         todo!()
     }
 
@@ -63,12 +73,23 @@ impl Sharing {
 
     /// Sets a new password (an owner or the console does it for somebody); ends all sessions of
     /// the account but `keep_session`.
-    pub fn set_password(&self, account: AccountId, password: &str, keep_session: Option<i64>) -> Result<(), SharingError> {
+    pub fn set_password(
+        &self,
+        account: AccountId,
+        password: &str,
+        keep_session: Option<i64>,
+    ) -> Result<(), SharingError> {
         todo!()
     }
 
     /// A person changes their own password and proves the old one; ends all other sessions.
-    pub fn change_password(&self, account: AccountId, old: &str, new: &str, keep_session: Option<i64>) -> Result<(), SharingError> {
+    pub fn change_password(
+        &self,
+        account: AccountId,
+        old: &str,
+        new: &str,
+        keep_session: Option<i64>,
+    ) -> Result<(), SharingError> {
         todo!()
     }
 
@@ -90,7 +111,11 @@ impl Sharing {
     }
 
     /// Sets the language of the pages: `en`, `zh-CN`, or `None` to follow the browser.
-    pub fn set_language(&self, account: AccountId, language: Option<&str>) -> Result<(), SharingError> {
+    pub fn set_language(
+        &self,
+        account: AccountId,
+        language: Option<&str>,
+    ) -> Result<(), SharingError> {
         todo!()
     }
 
@@ -100,7 +125,11 @@ impl Sharing {
     }
 
     /// Whether the account's own password counts for HTTP Basic.
-    pub fn set_basic_with_password(&self, account: AccountId, on: bool) -> Result<(), SharingError> {
+    pub fn set_basic_with_password(
+        &self,
+        account: AccountId,
+        on: bool,
+    ) -> Result<(), SharingError> {
         todo!()
     }
 

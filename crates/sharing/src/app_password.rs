@@ -31,7 +31,11 @@ impl Sharing {
     /// Makes an app password and shows it this one time, in groups such as `k3vq-…`.
     ///
     /// `label` has 1 to 100 characters.
-    pub fn add_app_password(&self, account: AccountId, label: &str) -> Result<String, SharingError> {
+    pub fn add_app_password(
+        &self,
+        account: AccountId,
+        label: &str,
+    ) -> Result<String, SharingError> {
         todo!()
     }
 

@@ -45,7 +45,13 @@ pub enum LanOnly {
 
 impl Sharing {
     /// Gives access; replaces the grantee's earlier grant on the same entry.
-    pub fn add_grant(&self, fid: Fid, grantee: Grantee, access: Access, by: AccountId) -> Result<Grant, SharingError> {
+    pub fn add_grant(
+        &self,
+        fid: Fid,
+        grantee: Grantee,
+        access: Access,
+        by: AccountId,
+    ) -> Result<Grant, SharingError> {
         todo!()
     }
 

@@ -188,7 +188,12 @@ impl Sharing {
     /// Checks a link's password; the result is the value of the unlock cookie.
     ///
     /// Wrong ones delay the next try from the same network (/24 or /56) only.
-    pub fn unlock_link(&self, link: &Link, password: &str, address: IpAddr) -> Result<String, LoginError> {
+    pub fn unlock_link(
+        &self,
+        link: &Link,
+        password: &str,
+        address: IpAddr,
+    ) -> Result<String, LoginError> {
         todo!()
     }
 

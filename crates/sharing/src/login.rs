@@ -23,7 +23,12 @@ impl Sharing {
 
     /// Checks a code of the authenticator or a recovery code; the result is the value of the
     /// session cookie.
-    pub fn second_factor(&self, pending: &str, code: &str, client: &Client) -> Result<String, LoginError> {
+    pub fn second_factor(
+        &self,
+        pending: &str,
+        code: &str,
+        client: &Client,
+    ) -> Result<String, LoginError> {
         todo!()
     }
 

@@ -200,7 +200,9 @@ pub fn decide(
         Target::Nothing => allow_if(right == Right::List),
         Target::Account(account) => on_account(&asker.who, *account, right),
         Target::Node => on_node(&asker.who, service, right),
-        Target::Link { link, space_owner, .. } => {
+        Target::Link {
+            link, space_owner, ..
+        } => {
             let usable = facts.link.is_some() && link.created_by == *space_owner;
             match (usable && service == Service::Links, right) {
                 (true, Right::List) => Decision::Allow,
@@ -208,7 +210,9 @@ pub fn decide(
                 (false, _) => Decision::Hide,
             }
         }
-        Target::Entry { space_owner, .. } => on_entry(&asker.who, service, *space_owner, facts, right),
+        Target::Entry { space_owner, .. } => {
+            on_entry(&asker.who, service, *space_owner, facts, right)
+        }
     }
 }
 
@@ -244,9 +248,14 @@ fn on_node(who: &Who, service: Service, right: Right) -> Decision {
         Who::Account { via, .. } => match (service, right) {
             (Service::Metrics, Right::List) => Decision::Allow,
             (Service::Admin, Right::List | Right::Manage) => allow_if(is_session(via)),
-            (Service::Metrics | Service::Admin | Service::Pages | Service::Files | Service::Links, _) => {
-                Decision::Forbid
-            }
+            (
+                Service::Metrics
+                | Service::Admin
+                | Service::Pages
+                | Service::Files
+                | Service::Links,
+                _,
+            ) => Decision::Forbid,
         },
     }
 }
@@ -279,14 +288,17 @@ fn on_entry(
                 Service::Links | Service::Admin | Service::Metrics => false,
             };
             let writes = own || facts.grant == Some(Access::Write);
-            allow_if(served && match right {
-                Right::List | Right::Download => true,
-                Right::Create | Right::Write => writes,
-                Right::Delete => own || facts.grant_from_above == Some(Access::Write),
-                // What outlives a lost device is given out only where its owner sits.
-                Right::Share => own && is_session(via),
-                Right::Manage => false,
-            })
+            allow_if(
+                served
+                    && match right {
+                        Right::List | Right::Download => true,
+                        Right::Create | Right::Write => writes,
+                        Right::Delete => own || facts.grant_from_above == Some(Access::Write),
+                        // What outlives a lost device is given out only where its owner sits.
+                        Right::Share => own && is_session(via),
+                        Right::Manage => false,
+                    },
+            )
         }
     }
 }

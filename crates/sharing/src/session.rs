@@ -70,7 +70,11 @@ impl Sharing {
     }
 
     /// Ends all sessions of an account but one; tells how many.
-    pub fn revoke_other_sessions(&self, account: AccountId, keep: Option<i64>) -> Result<usize, SharingError> {
+    pub fn revoke_other_sessions(
+        &self,
+        account: AccountId,
+        keep: Option<i64>,
+    ) -> Result<usize, SharingError> {
         todo!()
     }
 

@@ -24,7 +24,11 @@ impl Sharing {
 
     /// Turns the second factor on if `code` shows that the app has the secret; the recovery codes
     /// are shown this one time.
-    pub fn totp_confirm(&self, account: AccountId, code: &str) -> Result<Vec<String>, SharingError> {
+    pub fn totp_confirm(
+        &self,
+        account: AccountId,
+        code: &str,
+    ) -> Result<Vec<String>, SharingError> {
         todo!()
     }
 

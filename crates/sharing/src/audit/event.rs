@@ -213,7 +213,11 @@ impl Event {
 impl Sharing {
     /// Appends a row inside the caller's transaction, so that it is as durable as the change that
     /// it tells of. Only on the database's writer.
-    pub fn record_in(&self, tx: &rusqlite::Connection, event: &Event) -> Result<(), rusqlite::Error> {
+    pub fn record_in(
+        &self,
+        tx: &rusqlite::Connection,
+        event: &Event,
+    ) -> Result<(), rusqlite::Error> {
         todo!()
     }
 
@@ -224,13 +228,24 @@ impl Sharing {
 
     /// Notes that `asker` read an entry. Nothing for the space's owner; else one row per actor,
     /// entry and 10 minutes.
-    pub fn audit_read(&self, asker: &Asker, space_owner: AccountId, fid: Fid, path: &str) -> Result<(), SharingError> {
+    pub fn audit_read(
+        &self,
+        asker: &Asker,
+        space_owner: AccountId,
+        fid: Fid,
+        path: &str,
+    ) -> Result<(), SharingError> {
         todo!()
     }
 
     /// Notes that something was refused to `asker`. Of unknown actors the first one of an address
     /// and minute is a row, the others are counted into a second row when the minute is over.
-    pub fn audit_refusal(&self, asker: &Asker, target: &str, detail: &str) -> Result<(), SharingError> {
+    pub fn audit_refusal(
+        &self,
+        asker: &Asker,
+        target: &str,
+        detail: &str,
+    ) -> Result<(), SharingError> {
         todo!()
     }
 

@@ -79,7 +79,12 @@ pub struct AuditPage {
 
 impl Sharing {
     /// Rows that pass `filter`, newest first, with numbers below `before`, at most `limit`.
-    pub fn audit_rows(&self, filter: &AuditFilter, before: Option<u64>, limit: usize) -> Result<AuditPage, SharingError> {
+    pub fn audit_rows(
+        &self,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditPage, SharingError> {
         todo!()
     }
 

@@ -87,7 +87,11 @@ impl AuditReport {
 }
 
 /// Checks a database file or an export against a head file, knowing nothing but the node's id.
-pub fn verify_offline(source: Source<'_>, head: &Path, node: &NodeId) -> Result<AuditReport, SharingError> {
+pub fn verify_offline(
+    source: Source<'_>,
+    head: &Path,
+    node: &NodeId,
+) -> Result<AuditReport, SharingError> {
     todo!()
 }
 

@@ -50,24 +50,43 @@ impl Need {
     /// Entry points that say nothing: `OPTIONS`, `/.well-known`.
     pub const FILES_OPEN: Self = need("files-open", Service::Files, Object::Open, Right::List);
     /// See one's own account: pages.
-    pub const ACCOUNT_SEE: Self = need("account-see", Service::Pages, Object::OwnAccount, Right::List);
+    pub const ACCOUNT_SEE: Self = need(
+        "account-see",
+        Service::Pages,
+        Object::OwnAccount,
+        Right::List,
+    );
     /// Change one's own account: password, second factor, sessions, app passwords.
-    pub const ACCOUNT_MANAGE: Self =
-        need("account-manage", Service::Pages, Object::OwnAccount, Right::Manage);
+    pub const ACCOUNT_MANAGE: Self = need(
+        "account-manage",
+        Service::Pages,
+        Object::OwnAccount,
+        Right::Manage,
+    );
     /// See one's own account by WebDAV: principal, home sets, list of spaces.
-    pub const PRINCIPAL_SEE: Self =
-        need("principal-see", Service::Files, Object::OwnAccount, Right::List);
+    pub const PRINCIPAL_SEE: Self = need(
+        "principal-see",
+        Service::Files,
+        Object::OwnAccount,
+        Right::List,
+    );
     /// List an entry.
     pub const ENTRY_LIST: Self = need("entry-list", Service::Files, Object::Entry, Right::List);
     /// Fetch an entry.
-    pub const ENTRY_DOWNLOAD: Self =
-        need("entry-download", Service::Files, Object::Entry, Right::Download);
+    pub const ENTRY_DOWNLOAD: Self = need(
+        "entry-download",
+        Service::Files,
+        Object::Entry,
+        Right::Download,
+    );
     /// Add to a folder.
-    pub const ENTRY_CREATE: Self = need("entry-create", Service::Files, Object::Entry, Right::Create);
+    pub const ENTRY_CREATE: Self =
+        need("entry-create", Service::Files, Object::Entry, Right::Create);
     /// Change an entry.
     pub const ENTRY_WRITE: Self = need("entry-write", Service::Files, Object::Entry, Right::Write);
     /// Remove an entry from its folder.
-    pub const ENTRY_DELETE: Self = need("entry-delete", Service::Files, Object::Entry, Right::Delete);
+    pub const ENTRY_DELETE: Self =
+        need("entry-delete", Service::Files, Object::Entry, Right::Delete);
     /// Links, grants and LAN-only of an entry.
     pub const ENTRY_SHARE: Self = need("entry-share", Service::Files, Object::Entry, Right::Share);
     /// A link's front page and its password form.
@@ -75,8 +94,12 @@ impl Need {
     /// List through a link.
     pub const LINK_LIST: Self = need("link-list", Service::Links, Object::Entry, Right::List);
     /// Fetch through a link.
-    pub const LINK_DOWNLOAD: Self =
-        need("link-download", Service::Links, Object::Entry, Right::Download);
+    pub const LINK_DOWNLOAD: Self = need(
+        "link-download",
+        Service::Links,
+        Object::Entry,
+        Right::Download,
+    );
     /// Add through a link.
     pub const LINK_CREATE: Self = need("link-create", Service::Links, Object::Entry, Right::Create);
     /// Change through a link.
