@@ -1,1 +1,164 @@
-//! See the manifest's description.
+//! The tree: entries, versions, locks, trash, change log, and the one commit for every writer.
+//!
+//! Content lies as plain files on volumes (`pool`); the catalog beside them holds what a file
+//! system does not: stable ids, revisions, hashes, history, locks, the change log. All writers go
+//! through [`Files::commit`].
+//!
+//! Invariants: nothing acknowledged is ever lost (R4); a reader sees a whole old or a whole new
+//! file; `seq` is gapless inside a space and epoch, `rev` is the `seq` of an entry's last content
+//! change; an ETag changes exactly when content at or below the entry does; what is overwritten or
+//! deleted goes to history or trash first.
+//!
+//! A crash is finished or undone from the intents when [`Files::open`] runs; an unfinished upload
+//! is lost. Synchronous throughout: the rim calls from blocking threads.
+#![forbid(unsafe_code)]
+
+mod author;
+mod entry;
+mod feed;
+mod lock;
+mod log;
+mod look;
+mod op;
+mod refusal;
+mod retention;
+mod schema;
+mod space;
+mod stage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use database::Database;
+use pool::Volume;
+use protocol::Clock;
+
+pub use author::{Action, Author, Fact, NoWitness, Witness};
+pub use entry::{
+    At, Content, Cursor, DeadProp, Entry, EntryState, Kind, Order, Page, Space, Trashed, Usage,
+    Version, VersionReason,
+};
+pub use feed::Feed;
+pub use lock::{LOCK_DEFAULT, LOCK_MAX, LOCK_MIN, LOCK_OWNER_BYTES_MAX, LockInfo, LockRequest};
+pub use log::{ChangeOp, ChangeRow, Changes};
+pub use op::{Change, ConditionList, Conditions, Done, EtagSet, Op, PropPatch, Test};
+pub use refusal::{ChangesError, FilesError, ReadError, Refusal};
+pub use retention::RetentionReport;
+pub use schema::SCHEMA;
+pub use stage::{Expect, Staged, Staging};
+
+/// What an operator may choose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long versions and trash are kept at most.
+    pub keep: Duration,
+    /// History and trash take at most this share of the free space, in percent.
+    pub keep_percent_of_free: u8,
+    /// How long refused content is kept.
+    pub keep_refused: Duration,
+    /// How long the change log is kept.
+    pub keep_changes: Duration,
+    /// Rows of the change log kept per space.
+    pub keep_changes_rows: u64,
+    /// How long a writer waits for another one on the same entry.
+    pub wait: Duration,
+    /// How long a finished change may wait for its renames to be flushed.
+    pub settle: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self {
+            keep: 30 * DAY,
+            keep_percent_of_free: 50,
+            keep_refused: 7 * DAY,
+            keep_changes: 180 * DAY,
+            keep_changes_rows: 1_000_000,
+            wait: Duration::from_secs(10),
+            settle: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What was found and done when the catalog was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Temporary files without an intent, removed (N1).
+    pub temps_removed: usize,
+    /// Changes that were decided and are finished now (N2, N3).
+    pub finished: usize,
+    /// Changes that were decided and could not be finished: undone, nothing of it was acknowledged.
+    pub undone: usize,
+    /// Acknowledged changes whose renames were done again (N5).
+    pub redone: usize,
+    /// Content kept as a version because another program wrote in between.
+    pub kept: usize,
+}
+
+/// Handle to the tree; clones share everything.
+#[derive(Clone)]
+pub struct Files(Arc<Inner>);
+
+struct Inner {
+    db: Database,
+    clock: Clock,
+    witness: Arc<dyn Witness>,
+    settings: Settings,
+    feeds: feed::Feeds,
+}
+
+impl Files {
+    /// Opens the tree over the catalog `db` and the home volume; finishes or undoes every change
+    /// that a crash interrupted.
+    ///
+    /// # Errors
+    /// If the catalog belongs to another volume, or either does not answer.
+    pub fn open(
+        db: Database,
+        home: Arc<dyn Volume>,
+        clock: Clock,
+        witness: Arc<dyn Witness>,
+        settings: Settings,
+    ) -> Result<(Self, Recovery), FilesError> {
+        let _ = (&db, home, &clock, &witness, &settings);
+        todo!()
+    }
+
+    /// Looks at conditions, locks and quota without changing anything: a refusal before the body is
+    /// read (`commit.md` step 0). A courtesy; [`Files::commit`] decides.
+    pub fn precheck(&self, author: &Author, check: &Precheck<'_>) -> Result<(), Refusal> {
+        let _ = (author, check);
+        todo!()
+    }
+
+    /// Makes changes durable, each for itself; answers in the order of `ops`. Later ones see earlier
+    /// ones. All share flushes and transactions where they do not depend on each other.
+    pub fn commit(&self, author: &Author, ops: Vec<Op>) -> Vec<Result<Done, Refusal>> {
+        let _ = (author, ops);
+        todo!()
+    }
+
+    /// A listener to the change feed.
+    #[must_use]
+    pub fn feed(&self) -> Feed {
+        self.0.feeds.subscribe()
+    }
+
+    fn now(&self) -> protocol::Timestamp {
+        (self.0.clock)()
+    }
+}
+
+/// A PUT that is about to be received.
+#[derive(Debug, Clone, Copy)]
+pub struct Precheck<'a> {
+    /// Where to.
+    pub at: &'a At,
+    /// What must hold.
+    pub conditions: &'a Conditions,
+    /// Announced bytes.
+    pub length: Option<u64>,
+    /// As in [`Change::Put`].
+    pub no_overwrite: bool,
+}
