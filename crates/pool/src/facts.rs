@@ -150,7 +150,6 @@ impl FileStat {
 
     #[expect(
         clippy::cast_sign_loss,
-        clippy::useless_conversion,
         clippy::unnecessary_cast,
         reason = "the widths of these fields differ between architectures"
     )]

@@ -16,6 +16,8 @@ mod error;
 mod facts;
 mod local;
 mod path;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
 
 use std::fs::File;
 use std::path::Path;
@@ -94,6 +96,6 @@ pub trait Volume: Send + Sync {
     /// All temporary files.
     fn temps(&self) -> Result<Vec<TempName>, VolumeError>;
 
-    /// All names in history.
-    fn histories(&self) -> Result<Vec<HistoryName>, VolumeError>;
+    /// What lies in history, or on one shelf of it.
+    fn list_history(&self, shelf: Option<&HistoryName>) -> Result<Vec<Item>, VolumeError>;
 }
