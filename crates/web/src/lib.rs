@@ -1,1 +1,93 @@
-//! See the manifest's description.
+//! The HTTP rim of a node: pages, JSON API and WebDAV over one route table.
+//!
+//! A request goes: [`routes::TABLE`] names what it needs → `asker` finds out who asks → `forgery`
+//! refuses foreign pages → `gate` asks `sharing` about the route and then about the entry in the
+//! address → the handler → `headers` add what every answer carries. Handlers are thin: they read a
+//! form, call `files` or `sharing` on the blocking pool and draw.
+//!
+//! Invariants: no route outside the table; no handler runs before the permission decision; no
+//! answer leaves without a content security policy; user content never runs on our origin; every
+//! visible text comes from the message catalogs (R93, R94, R105).
+#![forbid(unsafe_code)]
+
+mod address;
+mod api;
+mod asker;
+mod assets;
+mod call;
+mod cookies;
+mod dispatch;
+mod forgery;
+mod gate;
+mod headers;
+mod language;
+mod pages;
+mod problem;
+mod refusals;
+pub mod routes;
+mod status;
+mod webdav;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use files::Files;
+use protocol::{Clock, NodeId, NodeSecret};
+use sharing::{Place, Sharing};
+
+pub use dispatch::router;
+pub use gate::gate;
+pub use language::Language;
+pub use problem::{Caller, Fault, Problem};
+pub use status::{StatusSource, VolumeReport, WorkerControl, WorkerReport, WorkerState};
+
+/// All that the rim works on. One per node, shared by every connection.
+pub struct App {
+    /// The tree.
+    pub files: Files,
+    /// People, rights, links, audit.
+    pub sharing: Sharing,
+    /// Tells the present.
+    pub clock: Clock,
+    /// The node's secret; only the set-up page reads its 24 words.
+    pub secret: NodeSecret,
+    /// What pages tell about the node.
+    pub settings: WebSettings,
+    /// Workers, volumes and counters.
+    pub status: Arc<dyn StatusSource>,
+}
+
+/// Facts about the node that pages show or answers depend on.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// Name of the node.
+    pub name: String,
+    /// Its identity.
+    pub node_id: NodeId,
+    /// SHA-256 fingerprint of its TLS certificate, as shown to people.
+    pub fingerprint: String,
+    /// Port of HTTPS.
+    pub https_port: u16,
+    /// The certificate is one that browsers trust; only then HSTS is sent.
+    pub trusted_certificate: bool,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// Where a request came in. The server puts it into the request's extensions; a request without
+/// it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// The peer, or behind a trusted proxy the address that it forwards.
+    pub peer: SocketAddr,
+    /// LAN or not.
+    pub place: Place,
+    /// The client speaks TLS (to us or to a trusted proxy).
+    pub tls: bool,
+}
+
+impl App {
+    fn now(&self) -> protocol::Timestamp {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,3 @@
+//! JSON for scripts with an app password, mirroring what pages do.
+
+pub(crate) mod node;

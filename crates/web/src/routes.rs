@@ -1,0 +1,197 @@
+//! THE route table: which methods on which addresses, what each needs, who answers.
+//!
+//! The router is built from it and the gate reads it, so a route without a need cannot exist. A test
+//! walks it with every actor from every place against the permission table (R94, R105).
+
+use sharing::{Need, Object};
+
+use crate::call::Handler;
+use crate::problem::Caller;
+use crate::{api, assets, pages, webdav};
+
+/// What in the address the need is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Nothing, or the handler asks for what it finds in the body (WebDAV's Destination, forms).
+    Route,
+    /// `SPACE/path` at the end of the pattern.
+    Tree,
+    /// `/s/TOKEN/VERB/path`.
+    Link,
+}
+
+/// One row.
+pub struct Route {
+    /// Methods; `GET` answers `HEAD` as well.
+    pub methods: &'static [&'static str],
+    /// Addresses in axum's notation; a `{*path}` may only come last.
+    pub patterns: &'static [&'static str],
+    /// What it needs.
+    pub need: Need,
+    /// Of what.
+    pub subject: Subject,
+    /// Who asks here, and so how answers look.
+    pub caller: Caller,
+    pub(crate) handler: Handler,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.methods.join("|"), self.patterns.join(" "))
+    }
+}
+
+impl Route {
+    /// The part of `path` behind the fixed start of the pattern.
+    #[must_use]
+    pub fn rest<'a>(&self, path: &'a str) -> &'a str {
+        self.patterns
+            .iter()
+            .filter_map(|pattern| path.strip_prefix(pattern.split('{').next().unwrap_or("")))
+            .min_by_key(|rest| rest.len())
+            .unwrap_or("")
+    }
+
+    /// Token and path of `/s/TOKEN`, `/s/TOKEN/` and `/s/TOKEN/VERB/path`.
+    #[must_use]
+    pub fn link_rest<'a>(&self, path: &'a str) -> (&'a str, &'a str) {
+        let rest = path.strip_prefix("/s/").unwrap_or("");
+        let (token, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let (_, path) = rest.split_once('/').unwrap_or((rest, ""));
+        (token, path)
+    }
+}
+
+/// Rows of one group share who asks.
+macro_rules! rows {
+    ($caller:ident: $($methods:literal $patterns:tt $need:ident $subject:ident => $handler:path;)*) => {
+        &[$(Route {
+            methods: &[$methods],
+            patterns: &$patterns,
+            need: Need::$need,
+            subject: Subject::$subject,
+            caller: Caller::$caller,
+            handler: |call| Box::pin($handler(call)),
+        },)*]
+    };
+}
+
+const PAGES: &[Route] = rows! { Page:
+    "GET" ["/assets/{name}"] OPEN Route => assets::serve;
+    "GET" ["/healthz"] OPEN Route => api::node::health;
+};
+
+const PROGRAMS: &[Route] = rows! { Program:
+    "GET" ["/api/status"] ACCOUNT_SEE Route => api::node::status;
+    "GET" ["/metrics"] METRICS Route => api::node::metrics;
+};
+
+// WebDAV resolves its own addresses: a name that is not there yet, Destination and If are subjects
+// as well. Its handler asks `gate` with the row's need for each of them.
+const DAV_TREE: [&str; 3] = ["/dav/files", "/dav/files/", "/dav/files/{*path}"];
+const DAV_OTHER: [&str; 6] = [
+    "/dav",
+    "/dav/",
+    "/dav/principals",
+    "/dav/principals/{*path}",
+    "/.well-known/caldav",
+    "/.well-known/carddav",
+];
+const DAV: &[Route] = rows! { Dav:
+    "OPTIONS" DAV_TREE FILES_OPEN Route => webdav::handle;
+    "GET" DAV_TREE ENTRY_DOWNLOAD Route => webdav::handle;
+    "PROPFIND" DAV_TREE ENTRY_LIST Route => webdav::handle;
+    "REPORT" DAV_TREE ENTRY_LIST Route => webdav::handle;
+    "PUT" DAV_TREE ENTRY_WRITE Route => webdav::handle;
+    "MKCOL" DAV_TREE ENTRY_CREATE Route => webdav::handle;
+    "DELETE" DAV_TREE ENTRY_DELETE Route => webdav::handle;
+    "PROPPATCH" DAV_TREE ENTRY_WRITE Route => webdav::handle;
+    "COPY" DAV_TREE ENTRY_DOWNLOAD Route => webdav::handle;
+    "MOVE" DAV_TREE ENTRY_DELETE Route => webdav::handle;
+    "LOCK" DAV_TREE ENTRY_WRITE Route => webdav::handle;
+    "UNLOCK" DAV_TREE ENTRY_WRITE Route => webdav::handle;
+    "OPTIONS" DAV_OTHER FILES_OPEN Route => webdav::handle;
+    "GET" DAV_OTHER PRINCIPAL_SEE Route => webdav::handle;
+    "PROPFIND" DAV_OTHER PRINCIPAL_SEE Route => webdav::handle;
+};
+
+/// All rows.
+pub static TABLE: &[&[Route]] = &[PAGES, PROGRAMS, DAV];
+
+/// All rows, one after the other.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    TABLE.iter().copied().flatten()
+}
+
+/// True if the need of a row speaks about what its subject resolves to.
+#[must_use]
+pub fn subject_fits(route: &Route) -> bool {
+    match (route.subject, route.need.object) {
+        (Subject::Tree, Object::Entry) | (Subject::Link, Object::Entry | Object::LinkPage) => true,
+        (Subject::Tree, _) | (Subject::Link, _) => false,
+        (Subject::Route, Object::LinkPage) => false,
+        (Subject::Route, Object::Entry) => route.caller == Caller::Dav,
+        (Subject::Route, Object::Open | Object::OwnAccount | Object::Node) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_need_fits_what_its_address_names() {
+        for route in all() {
+            assert!(subject_fits(route), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_rows_answer_the_same_request() {
+        let mut seen = std::collections::BTreeSet::new();
+        for route in all() {
+            for pattern in route.patterns {
+                for method in route.methods {
+                    assert!(seen.insert((pattern, method)), "{method} {pattern}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn routes_are_made_in_one_place_only() {
+        fn walk(folder: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, found);
+                } else if std::fs::read_to_string(&path)
+                    .unwrap()
+                    .contains(".route(\n")
+                {
+                    found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        let mut found = Vec::new();
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        walk(&source, &mut found);
+        assert_eq!(found, ["dispatch.rs"]);
+    }
+
+    #[test]
+    fn the_rest_of_an_address_is_what_the_pattern_leaves_open() {
+        let check = |pattern: &'static str, path: &str, rest: &str| {
+            let route = all()
+                .find(|route| route.patterns.contains(&pattern))
+                .unwrap();
+            assert_eq!(route.rest(path), rest);
+        };
+        check(
+            "/dav/files/{*path}",
+            "/dav/files/alice/a%2Fb",
+            "alice/a%2Fb",
+        );
+        check("/dav/files/{*path}", "/dav/files/", "");
+    }
+}
