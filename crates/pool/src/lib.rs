@@ -15,6 +15,8 @@
 mod error;
 mod facts;
 mod local;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 mod path;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
