@@ -9,14 +9,28 @@
     reason = "a command line tool"
 )]
 
+mod bench;
+mod process;
+mod soak;
 mod tidy;
 
+use bench::Options;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask <command>
-  tidy                     check the rules of the repository";
+  tidy                     check the rules of the repository
+  bench files [--quick] [--rounds N]
+                           our server beside Apache, rclone and dufs; writes docs/benchmarks.md
+  bench idle [--quick] [--rounds N]
+                           memory and CPU at rest with 100,000 files; writes docs/benchmarks.md
+  soak [--minutes 10 | --hours N] [--dev]
+                           mixed load; fails when memory or descriptors grow
+ options of bench and soak:
+  --binary FILE            measure this program instead of building one
+  --scratch DIR            where files are made; default is the temporary folder
+  --dry                    print only";
 
 /// The top of the repository: this package's parent folder.
 pub(crate) fn root() -> PathBuf {
@@ -29,6 +43,13 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
         ["tidy"] => run_tidy(),
+        ["soak", options @ ..] => Options::parse(options).and_then(|options| soak::soak(&options)),
+        ["bench", "files", options @ ..] => {
+            Options::parse(options).and_then(|options| bench::files(&options))
+        }
+        ["bench", "idle", options @ ..] => {
+            Options::parse(options).and_then(|options| bench::idle(&options))
+        }
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
