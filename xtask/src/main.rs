@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod dist;
 mod process;
 mod soak;
 mod tidy;
@@ -27,8 +28,9 @@ cargo xtask <command>
                            memory and CPU at rest with 100,000 files; writes docs/benchmarks.md
   soak [--minutes 10 | --hours N] [--dev]
                            mixed load; fails when memory or descriptors grow
- options of bench and soak:
-  --binary FILE            measure this program instead of building one
+  dist [--dev]             a static program in <target>/dist, proven in a bare chroot (needs root)
+ options of bench, soak and dist:
+  --binary FILE            take this program instead of building one
   --scratch DIR            where files are made; default is the temporary folder
   --dry                    print only";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
         ["tidy"] => run_tidy(),
+        ["dist", options @ ..] => Options::parse(options).and_then(|options| dist::dist(&options)),
         ["soak", options @ ..] => Options::parse(options).and_then(|options| soak::soak(&options)),
         ["bench", "files", options @ ..] => {
             Options::parse(options).and_then(|options| bench::files(&options))
