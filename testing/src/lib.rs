@@ -16,6 +16,7 @@
 
 mod client;
 mod clock;
+mod dice;
 mod disk;
 mod net;
 mod node;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use client::{Client, Reply, Request};
 pub use clock::FakeClock;
+pub use dice::Dice;
 pub use disk::{Disk, Mount};
 pub use net::Net;
 pub use node::{Node, NodeBuilder, Outcome, PASSWORD, Ready};

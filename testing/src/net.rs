@@ -30,6 +30,8 @@ impl Net {
         }
         // home 10.77.0.1/24 <-> 10.77.0.2/24 lan; the guest in lan forwards for away, 192.0.2.0/24.
         net.cable(&home, "10.77.0.1/24", &lan, "10.77.0.2/24", "a");
+        // Another machine of the home network: the one above is its router, and a router is no LAN.
+        ip(&["-n", &lan, "address", "add", "10.77.0.3/24", "dev", &format!("fa{id}")]);
         net.cable(&lan, "192.0.2.1/24", &away, "192.0.2.2/24", "b");
         ip(&["-n", &home, "route", "add", "default", "via", "10.77.0.2"]);
         ip(&["-n", &away, "route", "add", "default", "via", "192.0.2.1"]);
@@ -45,7 +47,7 @@ impl Net {
         format!("ch{}", self.id)
     }
 
-    /// Namespace of a machine in the node's own network.
+    /// Namespace of a machine in the node's own network, whose address is [`Net::NEIGHBOR`].
     #[must_use]
     pub fn lan(&self) -> String {
         format!("cl{}", self.id)
@@ -59,6 +61,8 @@ impl Net {
 
     /// The node's address.
     pub const ADDRESS: &'static str = "10.77.0.1";
+    /// The address from which a machine in the node's own network comes.
+    pub const NEIGHBOR: &'static str = "10.77.0.3";
 
     fn cable(&self, left: &str, left_address: &str, right: &str, right_address: &str, name: &str) {
         let (near, far) = (format!("n{name}{}", self.id), format!("f{name}{}", self.id));

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::{Child, Client, FakeClock};
 
 /// The password of each person that the harness makes.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// A start on a loaded machine, with a database to repair.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -273,7 +273,7 @@ impl Node {
     /// Its state folder.
     #[must_use]
     pub fn state(&self) -> PathBuf {
-        self.folder.join(".cumulet").join("state")
+        self.folder.join(".cumulet")
     }
 
     /// Where a person's files lie.
@@ -387,11 +387,17 @@ impl Node {
     /// The same, with text on standard input.
     #[track_caller]
     pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
+        self.cli_state(&self.folder, arguments, input)
+    }
+
+    /// The same, with another `--state`.
+    #[track_caller]
+    pub fn cli_state(&self, state: &Path, arguments: &[&str], input: &str) -> Outcome {
         let mut command = Command::new(&self.builder.binary);
         command
             .args(arguments)
             .arg("--state")
-            .arg(&self.folder)
+            .arg(state)
             .envs(self.builder.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

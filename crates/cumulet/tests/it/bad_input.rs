@@ -1,0 +1,330 @@
+//! Each kind of bad input has its status and message, and the node stays up.
+
+use std::io;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use testing::{Client, FakeClock, PASSWORD, open_files, wait_until};
+
+use crate::scene::{alice_at_home, at, cloud, names};
+
+/// The node answers still, and the space holds exactly `expected`.
+#[track_caller]
+fn unharmed(alice: &Client, expected: &[&str]) {
+    let listing = alice.propfind(&at(""), "1").expect_status(207).text();
+    let mut found = names(&listing);
+    found.retain(|name| name != "alice");
+    found.sort();
+    assert_eq!(found, expected, "{listing}");
+}
+
+#[test]
+fn path_tricks_are_refused_by_name() {
+    let (node, alice) = alice_at_home();
+    for path in [
+        "/dav/files/alice/../bob/x",
+        "/dav/files/alice/%2e%2e/bob/x",
+        "/dav/files/alice/..%2f..%2fx",
+        "/dav/files/alice/a%2fb",
+        "/dav/files/alice/a%00b",
+        "/dav/files/alice/%ff%fe",
+        "/dav/files/alice/%zz",
+        "/dav/files/alice/.",
+        "/dav/files/alice//x",
+        "/dav/files/alice/.cumulet/x",
+        "/dav/files/alice/.cumulet",
+    ] {
+        let reply = alice.put(path, "x");
+        assert!([400, 403].contains(&reply.status), "{path}: {} {}", reply.status, reply.text());
+        assert!(!reply.text().is_empty(), "{path}: the refusal says nothing");
+    }
+    // Over-long: one name of 256 bytes, and a path beyond any file system.
+    let long_name = alice.put(&at(&"n".repeat(256)), "x");
+    assert!([400, 414].contains(&long_name.status), "{}", long_name.text());
+    assert!(long_name.text().contains("255"), "the limit is named: {}", long_name.text());
+    let long_path = vec!["d"; 5000].join("/");
+    let reply = alice.put(&at(&long_path), "x");
+    assert!([400, 414].contains(&reply.status), "{}", reply.status);
+    unharmed(&alice, &[]);
+    assert!(!node.folder().join("bob").exists());
+    assert!(!node.folder().join("x").exists());
+}
+
+#[test]
+fn destinations_are_checked_like_paths() {
+    let (_node, alice) = alice_at_home();
+    alice.put(&at("file"), "1").assert_status(201);
+    for (destination, allowed) in [
+        ("/dav/files/alice/../../etc/passwd", &[400, 403][..]),
+        ("/dav/files/alice/a%2fb", &[400]),
+        ("/dav/files/alice/a%00", &[400]),
+        ("http://example.com/dav/files/alice/x", &[502, 400]),
+        ("/elsewhere", &[400, 403, 404, 409, 502]),
+        ("/dav/files/nobody/x", &[403, 404, 409]),
+        ("not a url", &[400]),
+    ] {
+        let reply = alice.request("MOVE", &at("file")).header("Destination", destination).send();
+        assert!(allowed.contains(&reply.status), "{destination}: {} {}", reply.status, reply.text());
+    }
+    alice.call("MOVE", &at("file")).assert_status(400);
+    unharmed(&alice, &["file"]);
+}
+
+#[test]
+fn xml_bombs_and_deep_nesting_are_refused_at_once() {
+    let (node, alice) = alice_at_home();
+    let bomb = format!(
+        "<?xml version=\"1.0\"?><!DOCTYPE p [<!ENTITY a \"{}\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\">]><propfind xmlns=\"DAV:\"><prop>&b;</prop></propfind>",
+        "a".repeat(1000)
+    );
+    let deep = format!(
+        "<propfind xmlns=\"DAV:\">{}{}</propfind>",
+        "<prop>".repeat(5000),
+        "</prop>".repeat(5000)
+    );
+    let began = Instant::now();
+    for (what, body, words) in [
+        ("entity bomb", bomb.as_str(), "DOCTYPE"),
+        ("deep nesting", &deep, "32"),
+        ("cut off", "<propfind xmlns=\"DAV:\"><prop>", ""),
+        ("not XML", "hello", ""),
+        ("unbound prefix", "<D:propfind><D:allprop/></D:propfind>", ""),
+    ] {
+        let reply = alice.request("PROPFIND", &at("")).header("Depth", "0").body(body).send();
+        assert_eq!(reply.status, 400, "{what}: {}", reply.text());
+        assert!(reply.text().contains(words), "{what}: {}", reply.text());
+    }
+    let huge = format!("<propfind xmlns=\"DAV:\"><prop>{}</prop></propfind>", " ".repeat(2 << 20));
+    let reply = alice.request("PROPFIND", &at("")).header("Depth", "0").body(&huge).send();
+    assert_eq!(reply.status, 413, "{}", reply.text());
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(testing::resident_kib(node.pid()) < 300 * 1024);
+    unharmed(&alice, &[]);
+}
+
+#[test]
+fn depth_infinity_is_refused_with_its_precondition() {
+    let (_node, alice) = alice_at_home();
+    alice.propfind(&at(""), "infinity").assert_says(403, "propfind-finite-depth");
+}
+
+#[test]
+fn a_body_shorter_than_its_length_leaves_the_old_file() {
+    let (node, alice) = alice_at_home();
+    alice.put(&at("file"), "old").assert_status(201);
+    for name in ["file", "new"] {
+        let mut wire = alice.wire();
+        let head = alice.request("PUT", &at(name)).header("Content-Length", "1000");
+        wire.send(head.bytes(true)).unwrap();
+        wire.send("only this").unwrap();
+        wire.finish_sending();
+        if let Ok(reply) = wire.read_reply("PUT") {
+            assert_eq!(reply.status, 400, "{}", reply.text());
+        }
+    }
+    // The same with a chunked body that ends in the middle.
+    let mut wire = alice.wire();
+    let head = alice.request("PUT", &at("chunky")).header("Transfer-Encoding", "chunked");
+    wire.send(head.bytes(true)).unwrap();
+    wire.send("5\r\nhello\r\n10\r\nhalf").unwrap();
+    wire.finish_sending();
+    if let Ok(reply) = wire.read_reply("PUT") {
+        assert_eq!(reply.status, 400, "{}", reply.text());
+    }
+    assert_eq!(alice.get(&at("file")).expect_status(200).text(), "old");
+    unharmed(&alice, &["file"]);
+    wait_until("temporary files are gone", Duration::from_secs(10), || temps(node.folder()) == 0);
+}
+
+/// Temporary files of the home volume.
+fn temps(folder: &std::path::Path) -> usize {
+    std::fs::read_dir(folder.join(".cumulet/tmp")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_body_longer_than_its_length_ends_where_it_said() {
+    let (_node, alice) = alice_at_home();
+    let mut wire = alice.wire();
+    let head = alice.request("PUT", &at("file")).header("Content-Length", "5");
+    wire.send(head.bytes(true)).unwrap();
+    wire.send("helloGARBAGE / HTTP/9.9\r\n\r\n").unwrap();
+    wire.read_reply("PUT").unwrap().assert_status(201);
+    // What follows is a broken request of its own.
+    if let Ok(next) = wire.read_reply("GET") {
+        assert!([400, 405, 505].contains(&next.status), "{next:?}");
+    }
+    assert_eq!(alice.get(&at("file")).expect_status(200).text(), "hello");
+}
+
+#[test]
+fn contradictory_lengths_are_refused() {
+    let (_node, alice) = alice_at_home();
+    for headers in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+        "Transfer-Encoding: gzip\r\n",
+    ] {
+        let mut wire = alice.wire();
+        let head = String::from_utf8(alice.request("PUT", &at("file")).bytes(true)).unwrap();
+        let head = head.replace("\r\n\r\n", &format!("\r\n{headers}\r\n"));
+        wire.send(head + "hello").unwrap();
+        if let Ok(reply) = wire.read_reply("PUT") {
+            assert!([400, 413, 501].contains(&reply.status), "{headers:?}: {reply:?}");
+        }
+    }
+    unharmed(&alice, &[]);
+}
+
+#[test]
+fn partial_puts_are_refused() {
+    let (_node, alice) = alice_at_home();
+    let reply = alice
+        .request("PUT", &at("file"))
+        .header("Content-Range", "bytes 0-4/10")
+        .body("hello")
+        .send();
+    reply.assert_says(400, "Content-Range");
+    unharmed(&alice, &[]);
+}
+
+#[test]
+fn a_wrong_checksum_leaves_nothing() {
+    let (_node, alice) = alice_at_home();
+    let wrong = format!("SHA1:{}", "0".repeat(40));
+    let reply = alice.request("PUT", &at("file")).header("OC-Checksum", &wrong).body("hello").send();
+    assert!([400, 412].contains(&reply.status), "{}", reply.status);
+    assert!(reply.text().to_lowercase().contains("checksum"), "{}", reply.text());
+    unharmed(&alice, &[]);
+    let right = "SHA1:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
+    alice.request("PUT", &at("file")).header("OC-Checksum", right).body("hello").send().assert_status(201);
+}
+
+#[test]
+fn slow_and_half_open_clients_do_not_keep_others_waiting() {
+    let (node, alice) = alice_at_home();
+    alice.put(&at("file"), "quick").assert_status(201);
+    let mut open = Vec::new();
+    for kind in 0..150 {
+        let mut wire = alice.wire();
+        match kind % 3 {
+            0 => {}
+            1 => wire.send("GET /dav/files/ali").unwrap(),
+            _ => {
+                let head = alice.request("PUT", &at("slow")).header("Content-Length", "100000");
+                wire.send(head.bytes(true)).unwrap();
+                wire.send("x").unwrap();
+            }
+        }
+        open.push(wire);
+    }
+    // A TCP connection without a word of TLS.
+    let half_open = std::net::TcpStream::connect(alice.address()).unwrap();
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(alice.get(&at("file")).expect_status(200).text(), "quick");
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop((open, half_open));
+    wait_until("descriptors are given back", Duration::from_secs(30), || {
+        open_files(node.pid()) < 80
+    });
+    unharmed(&alice, &["file"]);
+}
+
+#[test]
+fn a_client_that_says_nothing_is_sent_away() {
+    let (_node, alice) = alice_at_home();
+    let patience = Duration::from_secs(90);
+    let began = Instant::now();
+    let mut wire = alice.wire_with_patience(patience);
+    wire.send("GET / HTTP/1.1\r\nHost: slow\r\n").unwrap();
+    let answer = wire.read_head();
+    assert!(
+        answer.as_ref().map_or_else(
+            |error| error.kind() == io::ErrorKind::UnexpectedEof
+                || error.kind() == io::ErrorKind::ConnectionReset,
+            |reply| reply.status == 408
+        ),
+        "{answer:?}"
+    );
+    assert!(began.elapsed() < patience, "{:?}", began.elapsed());
+}
+
+#[test]
+fn headers_without_end_are_refused() {
+    let (_node, alice) = alice_at_home();
+    let reply = alice.request("GET", &at("")).header("X-Long", &"x".repeat(2 << 20)).try_send();
+    if let Ok(reply) = reply {
+        assert!([400, 431].contains(&reply.status), "{}", reply.status);
+    }
+    unharmed(&alice, &[]);
+}
+
+#[test]
+fn a_symlink_that_leads_out_of_the_space_is_not_there() {
+    let (node, alice) = alice_at_home();
+    let secret = node.scratch().join("secret");
+    std::fs::write(&secret, "not for the web").unwrap();
+    symlink(&secret, node.space("alice").join("link")).unwrap();
+    symlink("/etc", node.space("alice").join("etc")).unwrap();
+    alice.get(&at("link")).assert_status(404);
+    alice.get(&at("etc/passwd")).assert_status(404);
+    alice.propfind(&at("etc"), "1").assert_status(404);
+    node.cli(&["check"]);
+    let through = alice.put(&at("etc/cumulet-test"), "x");
+    assert!([403, 404, 409].contains(&through.status), "{}", through.text());
+    assert!(!std::path::Path::new("/etc/cumulet-test").exists());
+    // A write to the link's name must not go through the link.
+    let over = alice.put(&at("link"), "mine");
+    assert!([201, 403, 409].contains(&over.status), "{}", over.text());
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "not for the web");
+}
+
+#[test]
+fn conditions_that_make_no_sense_are_400() {
+    let (_node, alice) = alice_at_home();
+    alice.put(&at("file"), "1").assert_status(201);
+    for wrong in ["(", "(<urn:x>", "no parentheses", "<a> <b> (<urn:x>)", "()"] {
+        let reply = alice.request("PUT", &at("file")).header("If", wrong).body("2").send();
+        assert_eq!(reply.status, 400, "{wrong:?}: {}", reply.text());
+    }
+    assert_eq!(alice.get(&at("file")).text(), "1");
+}
+
+#[test]
+fn unknown_methods_and_addresses_are_said_to_be_so() {
+    let (_node, alice) = alice_at_home();
+    let reply = alice.call("BREW", &at("coffee"));
+    assert!([405, 501].contains(&reply.status), "{}", reply.status);
+    alice.get("/no/such/page").assert_status(404);
+    alice.call("MKCOL", &at("a/b/c")).assert_status(409);
+    alice.put(&at("a/b/c"), "x").assert_status(409);
+    alice.request("MKCOL", &at("x")).header("Content-Type", "text/x").body("body").send().assert_status(415);
+}
+
+#[test]
+fn a_clock_that_jumps_loses_nothing() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let Some(clock) = FakeClock::new(folder.path()) else { return };
+    let mut node = cloud().clock(clock).start();
+    let alice = node.owner("alice");
+    let mut etags = Vec::new();
+    for (step, offset) in [0, 400 * 86_400, -400 * 86_400, 3600, 0].into_iter().enumerate() {
+        node.clock().set_offset_s(offset);
+        let reply = alice.put(&at("file"), format!("step {step}"));
+        assert!([201, 204].contains(&reply.status), "step {step}: {}", reply.text());
+        let etag = reply.etag();
+        assert!(!etags.contains(&etag), "an ETag came twice: {etag}");
+        etags.push(etag);
+        let body = alice.get(&at("file")).expect_status(200).text();
+        assert_eq!(body, format!("step {step}"));
+    }
+    node.clock().set_offset_s(-3600);
+    node.kill();
+    node.start();
+    let alice = node.https().basic("alice", PASSWORD);
+    assert_eq!(alice.get(&at("file")).expect_status(200).text(), "step 4");
+    node.cli(&["check"]).ok();
+    node.cli(&["audit", "verify"]).ok();
+}

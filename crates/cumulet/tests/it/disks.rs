@@ -1,0 +1,195 @@
+//! Full, pulled, read-only and copy-on-write disks (R4, R68).
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use testing::{Dice, Disk, Mount, PASSWORD, run, wait_until};
+
+use crate::scene::{alice_at_home, at, cloud, names};
+
+#[test]
+fn a_full_disk_is_507_and_loses_nothing() {
+    let Some(disk) = Mount::memory(48) else { return };
+    let mut node = cloud().folder(&disk.path().join("cloud")).start();
+    let alice = node.owner("alice");
+    let ballast = disk.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 8 << 20]).unwrap();
+    let mut dice = Dice::new(7);
+    let mut kept: Vec<(String, Vec<u8>)> = Vec::new();
+    let refused = loop {
+        let name = format!("file{}", kept.len());
+        let bytes = dice.bytes(1 << 20);
+        let reply = alice.put(&at(&name), &bytes);
+        match reply.status {
+            201 => kept.push((name, bytes)),
+            _ => break reply,
+        }
+        assert!(kept.len() < 64, "a disk of 48 MiB took {} MiB", kept.len());
+    };
+    refused.assert_status(507);
+    assert!(!refused.text().is_empty(), "the refusal says nothing");
+    // A chunked body of unknown length fills the disk in the middle of the stream.
+    let mut wire = alice.wire();
+    let head = alice.request("PUT", &at("stream")).header("Transfer-Encoding", "chunked");
+    wire.send(head.bytes(true)).unwrap();
+    for _ in 0..64 {
+        let piece = wire.send("100000\r\n").and_then(|()| wire.send(vec![b'x'; 1 << 20]));
+        if piece.and_then(|()| wire.send("\r\n")).is_err() {
+            break;
+        }
+    }
+    wire.send("0\r\n\r\n").ok();
+    if let Ok(reply) = wire.read_reply("PUT") {
+        reply.assert_status(507);
+    }
+    for (name, bytes) in &kept {
+        assert_eq!(&alice.get(&at(name)).expect_status(200).body, bytes, "{name}");
+    }
+    let listed = names(&alice.propfind(&at(""), "1").expect_status(207).text());
+    assert_eq!(listed.len(), kept.len() + 1, "{listed:?}");
+    // Room again: writes go on, also after a restart.
+    std::fs::remove_file(&ballast).unwrap();
+    alice.put(&at("after"), "room again").assert_status(201);
+    node.kill();
+    node.start();
+    node.cli(&["check"]).ok();
+    let alice = node.https().basic("alice", PASSWORD);
+    assert_eq!(alice.get(&at("after")).expect_status(200).text(), "room again");
+}
+
+#[test]
+fn r04_a_pulled_volume_is_away_and_comes_back_whole() {
+    let Some(mut disk) = Mount::device(Disk::Ext4, 64) else { return };
+    let (node, alice) = alice_at_home();
+    std::fs::write(disk.path().join("photo"), "pixels").unwrap();
+    let place = disk.path().to_string_lossy().into_owned();
+    node.cli(&["bind", &place, "alice:/Photos"]).ok();
+    wait_until("the bound folder is listed", Duration::from_secs(10), || {
+        alice.get(&at("Photos/photo")).status == 200
+    });
+    alice.put(&at("Photos/new"), "made here").assert_status(201);
+    alice.put(&at("elsewhere"), "home").assert_status(201);
+    let etag = alice.get(&at("Photos/new")).etag();
+    disk.pull();
+    wait_until("the volume is away", Duration::from_secs(10), || {
+        alice.get(&at("Photos/new")).status == 503
+    });
+    let away = alice.get(&at("Photos/new"));
+    assert!(away.text().to_lowercase().contains("away") || away.text().contains("volume"), "{}", away.text());
+    alice.put(&at("Photos/late"), "x").assert_status(503);
+    // The rest goes on, and nothing was taken for deleted.
+    assert_eq!(alice.get(&at("elsewhere")).expect_status(200).text(), "home");
+    let top = names(&alice.propfind(&at(""), "1").expect_status(207).text());
+    assert!(top.iter().any(|name| name == "Photos"), "{top:?}");
+    let status = node.cli(&["status"]);
+    assert!(status.stdout.to_lowercase().contains("away"), "{}", status.stdout);
+    assert!(!Path::new(&place).join("late").exists(), "written under the mount point");
+    disk.plug();
+    wait_until("the volume is back", Duration::from_secs(15), || {
+        alice.get(&at("Photos/new")).status == 200
+    });
+    let back = alice.get(&at("Photos/new")).expect_status(200);
+    assert_eq!((back.text(), back.etag()), ("made here".to_owned(), etag));
+    alice.put(&at("Photos/late"), "now").assert_status(201);
+    node.cli(&["check"]).ok();
+}
+
+#[test]
+fn a_node_starts_without_its_pulled_volume() {
+    let Some(mut disk) = Mount::device(Disk::Ext4, 64) else { return };
+    let (mut node, alice) = alice_at_home();
+    std::fs::write(disk.path().join("photo"), "pixels").unwrap();
+    node.cli(&["bind", &disk.path().to_string_lossy(), "alice:/Photos"]).ok();
+    wait_until("indexed", Duration::from_secs(10), || alice.get(&at("Photos/photo")).status == 200);
+    node.stop();
+    disk.pull();
+    node.start();
+    let alice = node.https().basic("alice", PASSWORD);
+    alice.get(&at("Photos/photo")).assert_status(503);
+    alice.put(&at("home"), "works").assert_status(201);
+    disk.plug();
+    wait_until("the volume is back", Duration::from_secs(15), || {
+        alice.get(&at("Photos/photo")).status == 200
+    });
+}
+
+#[test]
+fn a_read_only_folder_refuses_writes_and_serves_reads() {
+    let Some(disk) = Mount::device(Disk::Ext4, 64) else { return };
+    let (node, alice) = alice_at_home();
+    std::fs::write(disk.path().join("photo"), "pixels").unwrap();
+    disk.remount("ro");
+    node.cli(&["bind", &disk.path().to_string_lossy(), "alice:/Photos"]).ok();
+    wait_until("indexed", Duration::from_secs(10), || alice.get(&at("Photos/photo")).status == 200);
+    for reply in [
+        alice.put(&at("Photos/photo"), "changed"),
+        alice.put(&at("Photos/new"), "x"),
+        alice.call("DELETE", &at("Photos/photo")),
+        alice.call("MKCOL", &at("Photos/folder")),
+    ] {
+        reply.assert_status(403);
+        assert!(reply.text().to_lowercase().contains("read"), "{}", reply.text());
+    }
+    assert_eq!(alice.get(&at("Photos/photo")).expect_status(200).text(), "pixels");
+}
+
+#[test]
+fn an_unwritable_folder_on_the_disk_is_a_refusal_and_not_a_crash() {
+    let (node, alice) = alice_at_home();
+    if !testing::require_root() || testing::require("chattr").is_none() {
+        return;
+    }
+    alice.call("MKCOL", &at("fixed")).assert_status(201);
+    alice.put(&at("fixed/file"), "1").assert_status(201);
+    let folder = node.space("alice").join("fixed");
+    run(Command::new("chattr").arg("+i").arg(&folder));
+    let refused = alice.put(&at("fixed/new"), "x");
+    let replaced = alice.put(&at("fixed/file"), "2");
+    let read = alice.get(&at("fixed/file"));
+    run(Command::new("chattr").arg("-i").arg(&folder));
+    refused.assert_status(403);
+    replaced.assert_status(403);
+    assert_eq!(read.expect_status(200).text(), "1");
+    alice.put(&at("fixed/new"), "x").assert_status(201);
+    node.cli(&["check"]).ok();
+}
+
+fn used_kib(disk: &Mount) -> u64 {
+    run(Command::new("sync").arg("-f").arg(disk.path()));
+    let text = run(Command::new("df").args(["--output=used", "-k"]).arg(disk.path()));
+    text.lines().last().and_then(|line| line.trim().parse().ok()).expect("df prints a number")
+}
+
+#[test]
+fn a_copy_on_btrfs_shares_its_blocks() {
+    let Some(disk) = Mount::device(Disk::Btrfs, 512) else { return };
+    let node = cloud().folder(&disk.path().join("cloud")).start();
+    let alice = node.owner("alice");
+    let bytes = Dice::new(3).bytes(64 << 20);
+    alice.put(&at("film"), &bytes).assert_status(201);
+    let before = used_kib(&disk);
+    let began = Instant::now();
+    alice.request("COPY", &at("film")).header("Destination", &at("copy")).send().assert_status(201);
+    let took = began.elapsed();
+    let grown = used_kib(&disk).saturating_sub(before);
+    eprintln!("reflink: copy of 64 MiB took {took:?} and {grown} KiB");
+    assert!(grown < 16 * 1024, "a copy of 64 MiB took {grown} KiB of the disk");
+    assert!(alice.get(&at("copy")).expect_status(200).body == bytes);
+    // A change of one leaves the other.
+    alice.put(&at("copy"), "short").assert_status(204);
+    assert!(alice.get(&at("film")).expect_status(200).body == bytes);
+}
+
+#[test]
+fn r04_state_and_data_lie_where_they_are_told() {
+    let state = tempfile::TempDir::new().unwrap();
+    let place = state.path().join("state");
+    let node = cloud().arg("--state").arg(place.to_string_lossy()).start();
+    node.cli_state(&place, &["user", "add", "alice", "--password-stdin", "--owner"], PASSWORD).ok();
+    let alice = node.https().basic("alice", PASSWORD);
+    alice.put(&at("file"), "data").assert_status(201);
+    assert_eq!(std::fs::read(node.space("alice").join("file")).unwrap(), b"data");
+    assert!(place.join("catalog.db").is_file());
+    assert!(!node.state().join("catalog.db").exists());
+}

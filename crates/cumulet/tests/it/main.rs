@@ -1,0 +1,31 @@
+//! User stories against real nodes, one file each.
+//!
+//! Run them all with `cargo test -p cumulet --test it`, one story with `… --test it litmus`. Tests
+//! named `rNN_…` prove requirement NN of `GOALS.md`.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "measured figures and seeds are for the person who runs the tests"
+)]
+
+mod accounts;
+mod audit;
+mod bad_input;
+mod binds;
+mod browser;
+mod clients;
+mod crashes;
+mod disks;
+mod durability;
+mod first_start;
+mod fixtures;
+mod light;
+mod litmus;
+mod locks;
+mod outside_edits;
+mod quotas;
+mod ranges;
+mod scene;
+mod sharing;
+mod trash;
+mod two_editors;
