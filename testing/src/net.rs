@@ -31,7 +31,15 @@ impl Net {
         // home 10.77.0.1/24 <-> 10.77.0.2/24 lan; the guest in lan forwards for away, 192.0.2.0/24.
         net.cable(&home, "10.77.0.1/24", &lan, "10.77.0.2/24", "a");
         // Another machine of the home network: the one above is its router, and a router is no LAN.
-        ip(&["-n", &lan, "address", "add", "10.77.0.3/24", "dev", &format!("fa{id}")]);
+        ip(&[
+            "-n",
+            &lan,
+            "address",
+            "add",
+            "10.77.0.3/24",
+            "dev",
+            &format!("fa{id}"),
+        ]);
         net.cable(&lan, "192.0.2.1/24", &away, "192.0.2.2/24", "b");
         ip(&["-n", &home, "route", "add", "default", "via", "10.77.0.2"]);
         ip(&["-n", &away, "route", "add", "default", "via", "192.0.2.1"]);

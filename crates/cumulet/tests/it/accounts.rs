@@ -17,8 +17,14 @@ fn sign_in(node: &Node, name: &str, password: &str) -> Reply {
 }
 
 fn cookies(reply: &Reply) -> String {
-    let set = reply.headers.iter().filter(|(name, _)| name == "set-cookie");
-    let pairs: Vec<&str> = set.filter_map(|(_, value)| value.split(';').next()).filter(|pair| !pair.ends_with('=')).collect();
+    let set = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie");
+    let pairs: Vec<&str> = set
+        .filter_map(|(_, value)| value.split(';').next())
+        .filter(|pair| !pair.ends_with('='))
+        .collect();
     pairs.join("; ")
 }
 
@@ -52,12 +58,21 @@ fn unknown_people_and_wrong_passwords_look_the_same() {
     let (known, known_took) = time("alice");
     let (unknown, unknown_took) = time("mallory");
     assert_eq!(known.status, unknown.status);
-    assert_eq!(known.text().replace("alice", "NAME"), unknown.text().replace("mallory", "NAME"));
+    assert_eq!(
+        known.text().replace("alice", "NAME"),
+        unknown.text().replace("mallory", "NAME")
+    );
     let ratio = known_took.as_secs_f64() / unknown_took.as_secs_f64();
-    assert!((0.2..5.0).contains(&ratio), "{known_took:?} against {unknown_took:?}");
+    assert!(
+        (0.2..5.0).contains(&ratio),
+        "{known_took:?} against {unknown_took:?}"
+    );
     let basic = |name: &str| node.https().basic(name, "wrong-password").get(&at("x"));
     let (known, unknown) = (basic("alice"), basic("mallory"));
-    assert_eq!((known.status, known.text()), (unknown.status, unknown.text()));
+    assert_eq!(
+        (known.status, known.text()),
+        (unknown.status, unknown.text())
+    );
 }
 
 #[test]
@@ -72,7 +87,11 @@ fn guessing_is_slowed_down_and_a_restart_does_not_help() {
         }
     }
     let (attempt, reply) = refused.expect("40 wrong passwords in a row are too many");
-    let wait: u64 = reply.header("retry-after").expect("429 says when").parse().unwrap();
+    let wait: u64 = reply
+        .header("retry-after")
+        .expect("429 says when")
+        .parse()
+        .unwrap();
     assert!(wait >= 1, "{reply:?}");
     eprintln!("429 after {attempt} wrong passwords, Retry-After {wait} s");
     node.stop();
@@ -98,27 +117,42 @@ fn a_changed_password_ends_all_sessions() {
     let (node, _alice) = alice_at_home();
     let session = signed_in(&node, "alice");
     session.get("/account").assert_status(200);
-    node.cli_with_input(&["user", "passwd", "alice", "--password-stdin"], "another-long-password").ok();
+    node.cli_with_input(
+        &["user", "passwd", "alice", "--password-stdin"],
+        "another-long-password",
+    )
+    .ok();
     assert_ne!(session.get("/account").status, 200);
     sign_in(&node, "alice", "another-long-password").assert_status(303);
-    node.https().basic("alice", PASSWORD).get(&at("")).assert_status(401);
+    node.https()
+        .basic("alice", PASSWORD)
+        .get(&at(""))
+        .assert_status(401);
 }
 
 #[test]
 fn app_passwords_work_for_devices_and_can_be_taken_away() {
     let (node, _alice) = alice_at_home();
-    let made = node.cli(&["app-password", "add", "alice", "--label", "phone", "--json"]).json();
-    let secret = made["app_password"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+    let made = node
+        .cli(&["app-password", "add", "alice", "--label", "phone", "--json"])
+        .json();
+    let secret = made["app_password"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{made}"))
+        .to_owned();
     let phone = node.https().basic("alice", &secret);
     phone.put(&at("from-phone"), "x").assert_status(201);
-    let listed = node.cli(&["app-password", "list", "alice", "--json"]).json();
+    let listed = node
+        .cli(&["app-password", "list", "alice", "--json"])
+        .json();
     let row = &listed["app_passwords"][0];
     assert_eq!(row["label"], "phone", "{listed}");
     assert!(row["last_used"].is_string(), "{listed}");
     // It is no way into the pages.
     let reply = sign_in(&node, "alice", &secret);
     assert_ne!(reply.status, 303);
-    node.cli(&["app-password", "revoke", "alice", &row["id"].to_string()]).ok();
+    node.cli(&["app-password", "revoke", "alice", &row["id"].to_string()])
+        .ok();
     phone.get(&at("from-phone")).assert_status(401);
 }
 
@@ -126,8 +160,13 @@ fn app_passwords_work_for_devices_and_can_be_taken_away() {
 fn pages_refuse_what_a_foreign_page_sends() {
     let (node, _alice) = alice_at_home();
     let session = signed_in(&node, "alice");
-    for (name, value) in [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site")] {
-        let foreign = session.with(name, value).with("Origin", "https://evil.example");
+    for (name, value) in [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ] {
+        let foreign = session
+            .with(name, value)
+            .with("Origin", "https://evil.example");
         foreign.post_form("/logout", "").assert_status(403);
     }
     session.get("/account").assert_status(200);
@@ -138,23 +177,50 @@ fn pages_come_with_strict_headers() {
     let (node, _alice) = alice_at_home();
     let reply = node.https().get("/login").expect_status(200);
     let policy = reply.header("content-security-policy").expect("a policy");
-    assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
-    assert!(!policy.contains("unsafe-inline") && !policy.contains("unsafe-eval"), "{policy}");
+    assert!(
+        policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"),
+        "{policy}"
+    );
+    assert!(
+        !policy.contains("unsafe-inline") && !policy.contains("unsafe-eval"),
+        "{policy}"
+    );
     assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     assert!(reply.header("referrer-policy").is_some());
-    assert!(!reply.text().contains("http://") || !reply.text().contains("<script>"), "{}", reply.text());
+    assert!(
+        !reply.text().contains("http://") || !reply.text().contains("<script>"),
+        "{}",
+        reply.text()
+    );
 }
 
 #[test]
 fn uploaded_html_does_not_run_in_the_nodes_origin() {
     let (node, alice) = alice_at_home();
-    alice.put(&at("evil.html"), "<script>alert(1)</script>").assert_status(201);
-    alice.put(&at("evil.svg"), "<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>").assert_status(201);
+    alice
+        .put(&at("evil.html"), "<script>alert(1)</script>")
+        .assert_status(201);
+    alice
+        .put(
+            &at("evil.svg"),
+            "<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>",
+        )
+        .assert_status(201);
     for name in ["evil.html", "evil.svg"] {
-        let reply = node.https().basic("alice", PASSWORD).get(&at(name)).expect_status(200);
+        let reply = node
+            .https()
+            .basic("alice", PASSWORD)
+            .get(&at(name))
+            .expect_status(200);
         let policy = reply.header("content-security-policy").unwrap_or_default();
-        let download = reply.header("content-disposition").is_some_and(|value| value.starts_with("attachment"));
-        assert!(policy.contains("sandbox") || download, "{name}: {:?}", reply.headers);
+        let download = reply
+            .header("content-disposition")
+            .is_some_and(|value| value.starts_with("attachment"));
+        assert!(
+            policy.contains("sandbox") || download,
+            "{name}: {:?}",
+            reply.headers
+        );
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     }
 }
@@ -173,7 +239,11 @@ fn a_second_factor_is_asked_for_and_replaces_the_password_for_devices() {
     alice.get(&at("")).assert_status(200);
     let session = signed_in(&node, "alice");
     let begun = session.post_form("/account/second-factor", "");
-    let begun = if begun.status == 303 { session.get(begun.header("location").unwrap()) } else { begun };
+    let begun = if begun.status == 303 {
+        session.get(begun.header("location").unwrap())
+    } else {
+        begun
+    };
     let text = begun.expect_status(200).text();
     let secret: String = text
         .split("secret=")
@@ -182,9 +252,15 @@ fn a_second_factor_is_asked_for_and_replaces_the_password_for_devices() {
         .chars()
         .take_while(char::is_ascii_alphanumeric)
         .collect();
-    let Some(first) = code(&secret, 0) else { return };
+    let Some(first) = code(&secret, 0) else {
+        return;
+    };
     let confirmed = session.post_form("/account/second-factor/confirm", &format!("code={first}"));
-    assert!([200, 303].contains(&confirmed.status), "{}", confirmed.text());
+    assert!(
+        [200, 303].contains(&confirmed.status),
+        "{}",
+        confirmed.text()
+    );
     // The password alone is no way in any more, neither to the pages nor for devices.
     let half = sign_in(&node, "alice", PASSWORD).expect_status(303);
     let pending = page(&node).with("Cookie", &cookies(&half));
@@ -195,9 +271,18 @@ fn a_second_factor_is_asked_for_and_replaces_the_password_for_devices() {
     let next = code(&secret, 30).unwrap();
     let whole = pending.post_form("/login/second", &format!("code={next}"));
     whole.assert_status(303);
-    page(&node).with("Cookie", &cookies(&whole)).get("/account").assert_status(200);
+    page(&node)
+        .with("Cookie", &cookies(&whole))
+        .get("/account")
+        .assert_status(200);
     let again = page(&node).with("Cookie", &cookies(&sign_in(&node, "alice", PASSWORD)));
-    assert_ne!(again.post_form("/login/second", &format!("code={next}")).status, 303, "a code was taken twice");
+    assert_ne!(
+        again
+            .post_form("/login/second", &format!("code={next}"))
+            .status,
+        303,
+        "a code was taken twice"
+    );
 }
 
 #[test]
@@ -208,12 +293,28 @@ fn the_set_up_link_works_once() {
     let client = page(&node);
     client.get(&path).assert_status(200);
     let (place, query) = path.split_once('?').unwrap_or((path.as_str(), ""));
-    let token = query.split("token=").nth(1).unwrap_or_else(|| place.rsplit('/').next().unwrap());
+    let token = query
+        .split("token=")
+        .nth(1)
+        .unwrap_or_else(|| place.rsplit('/').next().unwrap());
     let form = format!("token={token}&name=alice&password={PASSWORD}&password_again={PASSWORD}");
     let made = client.post_form(place, &form);
-    assert!([302, 303].contains(&made.status), "{} {}", made.status, made.text());
+    assert!(
+        [302, 303].contains(&made.status),
+        "{} {}",
+        made.status,
+        made.text()
+    );
     assert_ne!(client.get(&path).status, 200);
-    assert_ne!(client.post_form(place, &form.replace("alice", "mallory")).status, 303);
-    node.https().basic("alice", PASSWORD).propfind(&at(""), "0").assert_status(207);
+    assert_ne!(
+        client
+            .post_form(place, &form.replace("alice", "mallory"))
+            .status,
+        303
+    );
+    node.https()
+        .basic("alice", PASSWORD)
+        .propfind(&at(""), "0")
+        .assert_status(207);
     std::thread::sleep(Duration::ZERO);
 }

@@ -16,11 +16,18 @@ fn r102_each_change_names_person_place_and_revisions() {
     let (node, alice) = alice_at_home();
     alice.put(&at("file"), "1").assert_status(201);
     alice.put(&at("file"), "2").assert_status(204);
-    alice.request("MOVE", &at("file")).header("Destination", &at("moved")).send().assert_status(201);
+    alice
+        .request("MOVE", &at("file"))
+        .header("Destination", &at("moved"))
+        .send()
+        .assert_status(201);
     alice.call("DELETE", &at("moved")).assert_status(204);
     let bob = node.member("bob");
     bob.get(&at("moved"));
-    node.https().basic("alice", "wrong-password").get(&at("moved")).assert_status(401);
+    node.https()
+        .basic("alice", "wrong-password")
+        .get(&at("moved"))
+        .assert_status(401);
     let rows = rows(&node);
     let of_file: Vec<_> = rows
         .iter()
@@ -35,7 +42,10 @@ fn r102_each_change_names_person_place_and_revisions() {
         .iter()
         .find(|row| row["old_rev"].is_number() && row["new_rev"].is_number())
         .unwrap_or_else(|| panic!("no row with old and new revision: {of_file:#?}"));
-    assert!(second["old_rev"].as_i64() < second["new_rev"].as_i64(), "{second}");
+    assert!(
+        second["old_rev"].as_i64() < second["new_rev"].as_i64(),
+        "{second}"
+    );
     assert!(second.to_string().contains("alice"), "{second}");
     let shown = node.cli(&["audit", "show"]).ok();
     assert!(shown.contains("alice"), "{shown}");
@@ -46,7 +56,9 @@ fn r102_reads_by_others_and_refusals_are_there_too() {
     let (node, alice) = alice_at_home();
     let bob = node.member("bob");
     alice.call("MKCOL", &at("Team")).assert_status(201);
-    alice.put(&at("Team/plan"), "secret plan").assert_status(201);
+    alice
+        .put(&at("Team/plan"), "secret plan")
+        .assert_status(201);
     node.cli(&["share", "add", "alice:/Team", "bob", "r"]).ok();
     bob.get(&at("Team/plan")).assert_status(200);
     bob.put(&at("Team/plan"), "mine").assert_status(403);
@@ -60,7 +72,9 @@ fn r102_reads_by_others_and_refusals_are_there_too() {
 fn sealed() -> Node {
     let (mut node, alice) = alice_at_home();
     for number in 0..8 {
-        alice.put(&at(&format!("file{number}")), "x").assert_status(201);
+        alice
+            .put(&at(&format!("file{number}")), "x")
+            .assert_status(201);
     }
     node.cli(&["audit", "verify"]).ok();
     node.stop();
@@ -73,15 +87,25 @@ fn table(db: &Connection) -> (String, Vec<String>) {
     let name: String = db
         .query_row("SELECT name FROM sqlite_master WHERE type='table' AND name LIKE '%audit%' AND sql LIKE '%hash%'", [], |row| row.get(0))
         .expect("the catalog has an audit table with hashes");
-    let mut columns = db.prepare(&format!("SELECT name FROM pragma_table_info('{name}')")).unwrap();
-    let columns = columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut columns = db
+        .prepare(&format!("SELECT name FROM pragma_table_info('{name}')"))
+        .unwrap();
+    let columns = columns
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     (name, columns)
 }
 
 #[track_caller]
 fn assert_caught(node: &Node, what: &str) {
     let outcome = node.cli(&["audit", "verify"]);
-    assert_eq!(outcome.code, 1, "{what} was not caught: {}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(
+        outcome.code, 1,
+        "{what} was not caught: {}{}",
+        outcome.stdout, outcome.stderr
+    );
 }
 
 fn meddle(node: &Node, change: impl Fn(&Connection, &str, &[String])) {
@@ -95,9 +119,13 @@ fn meddle(node: &Node, change: impl Fn(&Connection, &str, &[String])) {
 fn r103_a_changed_row_is_caught() {
     let node = sealed();
     meddle(&node, |db, table, columns| {
-        let column = columns.iter().find(|name| *name == "actor" || *name == "target" || *name == "action");
+        let column = columns
+            .iter()
+            .find(|name| *name == "actor" || *name == "target" || *name == "action");
         let column = column.unwrap_or_else(|| panic!("{columns:?}"));
-        let sql = format!("UPDATE {table} SET {column} = replace({column}, 'a', 'b') WHERE rowid = (SELECT rowid FROM {table} WHERE {column} LIKE '%a%' LIMIT 1 OFFSET 2)");
+        let sql = format!(
+            "UPDATE {table} SET {column} = replace({column}, 'a', 'b') WHERE rowid = (SELECT rowid FROM {table} WHERE {column} LIKE '%a%' LIMIT 1 OFFSET 2)"
+        );
         assert_eq!(db.execute(&sql, []).unwrap(), 1);
     });
     assert_caught(&node, "a changed byte");
@@ -107,7 +135,9 @@ fn r103_a_changed_row_is_caught() {
 fn r103_a_dropped_middle_row_is_caught() {
     let node = sealed();
     meddle(&node, |db, table, _| {
-        let sql = format!("DELETE FROM {table} WHERE rowid = (SELECT rowid FROM {table} ORDER BY rowid LIMIT 1 OFFSET 3)");
+        let sql = format!(
+            "DELETE FROM {table} WHERE rowid = (SELECT rowid FROM {table} ORDER BY rowid LIMIT 1 OFFSET 3)"
+        );
         assert_eq!(db.execute(&sql, []).unwrap(), 1);
     });
     assert_caught(&node, "a dropped middle row");
@@ -117,7 +147,8 @@ fn r103_a_dropped_middle_row_is_caught() {
 fn r103_a_dropped_tail_is_caught() {
     let node = sealed();
     meddle(&node, |db, table, _| {
-        let sql = format!("DELETE FROM {table} WHERE rowid >= (SELECT max(rowid) - 2 FROM {table})");
+        let sql =
+            format!("DELETE FROM {table} WHERE rowid >= (SELECT max(rowid) - 2 FROM {table})");
         assert!(db.execute(&sql, []).unwrap() >= 1);
     });
     assert_caught(&node, "a dropped tail");
@@ -128,7 +159,10 @@ fn r103_a_rolled_back_database_is_caught() {
     let (mut node, alice) = alice_at_home();
     alice.put(&at("before"), "x").assert_status(201);
     node.stop();
-    let (db, old) = (node.state().join("catalog.db"), node.scratch().join("old.db"));
+    let (db, old) = (
+        node.state().join("catalog.db"),
+        node.scratch().join("old.db"),
+    );
     fs::copy(&db, &old).unwrap();
     node.start();
     let alice = node.https().basic("alice", PASSWORD);

@@ -35,13 +35,26 @@ fn path_tricks_are_refused_by_name() {
         "/dav/files/alice/.cumulet",
     ] {
         let reply = alice.put(path, "x");
-        assert!([400, 403].contains(&reply.status), "{path}: {} {}", reply.status, reply.text());
+        assert!(
+            [400, 403].contains(&reply.status),
+            "{path}: {} {}",
+            reply.status,
+            reply.text()
+        );
         assert!(!reply.text().is_empty(), "{path}: the refusal says nothing");
     }
     // Over-long: one name of 256 bytes, and a path beyond any file system.
     let long_name = alice.put(&at(&"n".repeat(256)), "x");
-    assert!([400, 414].contains(&long_name.status), "{}", long_name.text());
-    assert!(long_name.text().contains("255"), "the limit is named: {}", long_name.text());
+    assert!(
+        [400, 414].contains(&long_name.status),
+        "{}",
+        long_name.text()
+    );
+    assert!(
+        long_name.text().contains("255"),
+        "the limit is named: {}",
+        long_name.text()
+    );
     let long_path = vec!["d"; 5000].join("/");
     let reply = alice.put(&at(&long_path), "x");
     assert!([400, 414].contains(&reply.status), "{}", reply.status);
@@ -63,8 +76,16 @@ fn destinations_are_checked_like_paths() {
         ("/dav/files/nobody/x", &[403, 404, 409]),
         ("not a url", &[400]),
     ] {
-        let reply = alice.request("MOVE", &at("file")).header("Destination", destination).send();
-        assert!(allowed.contains(&reply.status), "{destination}: {} {}", reply.status, reply.text());
+        let reply = alice
+            .request("MOVE", &at("file"))
+            .header("Destination", destination)
+            .send();
+        assert!(
+            allowed.contains(&reply.status),
+            "{destination}: {} {}",
+            reply.status,
+            reply.text()
+        );
     }
     alice.call("MOVE", &at("file")).assert_status(400);
     unharmed(&alice, &["file"]);
@@ -88,14 +109,29 @@ fn xml_bombs_and_deep_nesting_are_refused_at_once() {
         ("deep nesting", &deep, "32"),
         ("cut off", "<propfind xmlns=\"DAV:\"><prop>", ""),
         ("not XML", "hello", ""),
-        ("unbound prefix", "<D:propfind><D:allprop/></D:propfind>", ""),
+        (
+            "unbound prefix",
+            "<D:propfind><D:allprop/></D:propfind>",
+            "",
+        ),
     ] {
-        let reply = alice.request("PROPFIND", &at("")).header("Depth", "0").body(body).send();
+        let reply = alice
+            .request("PROPFIND", &at(""))
+            .header("Depth", "0")
+            .body(body)
+            .send();
         assert_eq!(reply.status, 400, "{what}: {}", reply.text());
         assert!(reply.text().contains(words), "{what}: {}", reply.text());
     }
-    let huge = format!("<propfind xmlns=\"DAV:\"><prop>{}</prop></propfind>", " ".repeat(2 << 20));
-    let reply = alice.request("PROPFIND", &at("")).header("Depth", "0").body(&huge).send();
+    let huge = format!(
+        "<propfind xmlns=\"DAV:\"><prop>{}</prop></propfind>",
+        " ".repeat(2 << 20)
+    );
+    let reply = alice
+        .request("PROPFIND", &at(""))
+        .header("Depth", "0")
+        .body(&huge)
+        .send();
     assert_eq!(reply.status, 413, "{}", reply.text());
     assert!(began.elapsed() < Duration::from_secs(10));
     assert!(testing::resident_kib(node.pid()) < 300 * 1024);
@@ -105,7 +141,9 @@ fn xml_bombs_and_deep_nesting_are_refused_at_once() {
 #[test]
 fn depth_infinity_is_refused_with_its_precondition() {
     let (_node, alice) = alice_at_home();
-    alice.propfind(&at(""), "infinity").assert_says(403, "propfind-finite-depth");
+    alice
+        .propfind(&at(""), "infinity")
+        .assert_says(403, "propfind-finite-depth");
 }
 
 #[test]
@@ -114,7 +152,9 @@ fn a_body_shorter_than_its_length_leaves_the_old_file() {
     alice.put(&at("file"), "old").assert_status(201);
     for name in ["file", "new"] {
         let mut wire = alice.wire();
-        let head = alice.request("PUT", &at(name)).header("Content-Length", "1000");
+        let head = alice
+            .request("PUT", &at(name))
+            .header("Content-Length", "1000");
         wire.send(head.bytes(true)).unwrap();
         wire.send("only this").unwrap();
         wire.finish_sending();
@@ -124,7 +164,9 @@ fn a_body_shorter_than_its_length_leaves_the_old_file() {
     }
     // The same with a chunked body that ends in the middle.
     let mut wire = alice.wire();
-    let head = alice.request("PUT", &at("chunky")).header("Transfer-Encoding", "chunked");
+    let head = alice
+        .request("PUT", &at("chunky"))
+        .header("Transfer-Encoding", "chunked");
     wire.send(head.bytes(true)).unwrap();
     wire.send("5\r\nhello\r\n10\r\nhalf").unwrap();
     wire.finish_sending();
@@ -133,7 +175,9 @@ fn a_body_shorter_than_its_length_leaves_the_old_file() {
     }
     assert_eq!(alice.get(&at("file")).expect_status(200).text(), "old");
     unharmed(&alice, &["file"]);
-    wait_until("temporary files are gone", Duration::from_secs(10), || temps(node.folder()) == 0);
+    wait_until("temporary files are gone", Duration::from_secs(10), || {
+        temps(node.folder()) == 0
+    });
 }
 
 /// Temporary files of the home volume.
@@ -145,7 +189,9 @@ fn temps(folder: &std::path::Path) -> usize {
 fn a_body_longer_than_its_length_ends_where_it_said() {
     let (_node, alice) = alice_at_home();
     let mut wire = alice.wire();
-    let head = alice.request("PUT", &at("file")).header("Content-Length", "5");
+    let head = alice
+        .request("PUT", &at("file"))
+        .header("Content-Length", "5");
     wire.send(head.bytes(true)).unwrap();
     wire.send("helloGARBAGE / HTTP/9.9\r\n\r\n").unwrap();
     wire.read_reply("PUT").unwrap().assert_status(201);
@@ -170,7 +216,10 @@ fn contradictory_lengths_are_refused() {
         let head = head.replace("\r\n\r\n", &format!("\r\n{headers}\r\n"));
         wire.send(head + "hello").unwrap();
         if let Ok(reply) = wire.read_reply("PUT") {
-            assert!([400, 413, 501].contains(&reply.status), "{headers:?}: {reply:?}");
+            assert!(
+                [400, 413, 501].contains(&reply.status),
+                "{headers:?}: {reply:?}"
+            );
         }
     }
     unharmed(&alice, &[]);
@@ -192,12 +241,25 @@ fn partial_puts_are_refused() {
 fn a_wrong_checksum_leaves_nothing() {
     let (_node, alice) = alice_at_home();
     let wrong = format!("SHA1:{}", "0".repeat(40));
-    let reply = alice.request("PUT", &at("file")).header("OC-Checksum", &wrong).body("hello").send();
+    let reply = alice
+        .request("PUT", &at("file"))
+        .header("OC-Checksum", &wrong)
+        .body("hello")
+        .send();
     assert!([400, 412].contains(&reply.status), "{}", reply.status);
-    assert!(reply.text().to_lowercase().contains("checksum"), "{}", reply.text());
+    assert!(
+        reply.text().to_lowercase().contains("checksum"),
+        "{}",
+        reply.text()
+    );
     unharmed(&alice, &[]);
     let right = "SHA1:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
-    alice.request("PUT", &at("file")).header("OC-Checksum", right).body("hello").send().assert_status(201);
+    alice
+        .request("PUT", &at("file"))
+        .header("OC-Checksum", right)
+        .body("hello")
+        .send()
+        .assert_status(201);
 }
 
 #[test]
@@ -211,7 +273,9 @@ fn slow_and_half_open_clients_do_not_keep_others_waiting() {
             0 => {}
             1 => wire.send("GET /dav/files/ali").unwrap(),
             _ => {
-                let head = alice.request("PUT", &at("slow")).header("Content-Length", "100000");
+                let head = alice
+                    .request("PUT", &at("slow"))
+                    .header("Content-Length", "100000");
                 wire.send(head.bytes(true)).unwrap();
                 wire.send("x").unwrap();
             }
@@ -224,11 +288,17 @@ fn slow_and_half_open_clients_do_not_keep_others_waiting() {
     for _ in 0..20 {
         assert_eq!(alice.get(&at("file")).expect_status(200).text(), "quick");
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
     drop((open, half_open));
-    wait_until("descriptors are given back", Duration::from_secs(30), || {
-        open_files(node.pid()) < 80
-    });
+    wait_until(
+        "descriptors are given back",
+        Duration::from_secs(30),
+        || open_files(node.pid()) < 80,
+    );
     unharmed(&alice, &["file"]);
 }
 
@@ -254,7 +324,10 @@ fn a_client_that_says_nothing_is_sent_away() {
 #[test]
 fn headers_without_end_are_refused() {
     let (_node, alice) = alice_at_home();
-    let reply = alice.request("GET", &at("")).header("X-Long", &"x".repeat(2 << 20)).try_send();
+    let reply = alice
+        .request("GET", &at(""))
+        .header("X-Long", &"x".repeat(2 << 20))
+        .try_send();
     if let Ok(reply) = reply {
         assert!([400, 431].contains(&reply.status), "{}", reply.status);
     }
@@ -273,7 +346,11 @@ fn a_symlink_that_leads_out_of_the_space_is_not_there() {
     alice.propfind(&at("etc"), "1").assert_status(404);
     node.cli(&["check"]);
     let through = alice.put(&at("etc/cumulet-test"), "x");
-    assert!([403, 404, 409].contains(&through.status), "{}", through.text());
+    assert!(
+        [403, 404, 409].contains(&through.status),
+        "{}",
+        through.text()
+    );
     assert!(!std::path::Path::new("/etc/cumulet-test").exists());
     // A write to the link's name must not go through the link.
     let over = alice.put(&at("link"), "mine");
@@ -286,7 +363,11 @@ fn conditions_that_make_no_sense_are_400() {
     let (_node, alice) = alice_at_home();
     alice.put(&at("file"), "1").assert_status(201);
     for wrong in ["(", "(<urn:x>", "no parentheses", "<a> <b> (<urn:x>)", "()"] {
-        let reply = alice.request("PUT", &at("file")).header("If", wrong).body("2").send();
+        let reply = alice
+            .request("PUT", &at("file"))
+            .header("If", wrong)
+            .body("2")
+            .send();
         assert_eq!(reply.status, 400, "{wrong:?}: {}", reply.text());
     }
     assert_eq!(alice.get(&at("file")).text(), "1");
@@ -300,20 +381,34 @@ fn unknown_methods_and_addresses_are_said_to_be_so() {
     alice.get("/no/such/page").assert_status(404);
     alice.call("MKCOL", &at("a/b/c")).assert_status(409);
     alice.put(&at("a/b/c"), "x").assert_status(409);
-    alice.request("MKCOL", &at("x")).header("Content-Type", "text/x").body("body").send().assert_status(415);
+    alice
+        .request("MKCOL", &at("x"))
+        .header("Content-Type", "text/x")
+        .body("body")
+        .send()
+        .assert_status(415);
 }
 
 #[test]
 fn a_clock_that_jumps_loses_nothing() {
     let folder = tempfile::TempDir::new().unwrap();
-    let Some(clock) = FakeClock::new(folder.path()) else { return };
+    let Some(clock) = FakeClock::new(folder.path()) else {
+        return;
+    };
     let mut node = cloud().clock(clock).start();
     let alice = node.owner("alice");
     let mut etags = Vec::new();
-    for (step, offset) in [0, 400 * 86_400, -400 * 86_400, 3600, 0].into_iter().enumerate() {
+    for (step, offset) in [0, 400 * 86_400, -400 * 86_400, 3600, 0]
+        .into_iter()
+        .enumerate()
+    {
         node.clock().set_offset_s(offset);
         let reply = alice.put(&at("file"), format!("step {step}"));
-        assert!([201, 204].contains(&reply.status), "step {step}: {}", reply.text());
+        assert!(
+            [201, 204].contains(&reply.status),
+            "step {step}: {}",
+            reply.text()
+        );
         let etag = reply.etag();
         assert!(!etags.contains(&etag), "an ETag came twice: {etag}");
         etags.push(etag);

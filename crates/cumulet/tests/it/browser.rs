@@ -16,7 +16,10 @@ fn scripts() -> Option<PathBuf> {
     if folder.join("node_modules/playwright-core").is_dir() {
         return Some(folder);
     }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "run npm ci in testing/browser");
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "run npm ci in testing/browser"
+    );
     eprintln!("skipped: playwright-core is not installed; run npm ci in testing/browser");
     None
 }
@@ -28,33 +31,54 @@ fn play(script: &str, variables: &[(&str, &str)]) {
     let output = Command::new("node")
         .arg(folder.join(script))
         .env("CUMULET_URL", &node.ready().https)
-        .env("CUMULET_SETUP_URL", node.ready().setup_url.as_ref().expect("a fresh node"))
+        .env(
+            "CUMULET_SETUP_URL",
+            node.ready().setup_url.as_ref().expect("a fresh node"),
+        )
         .env("CUMULET_SCRATCH", node.scratch())
         .envs(variables.iter().copied())
         .output()
         .expect("node starts");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{script} {variables:?}:\n{out}\n{err}");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{script} {variables:?}:\n{out}\n{err}"
+    );
 }
 
 #[test]
 fn r93_set_up_upload_and_share_in_english_with_javascript() {
-    play("story.mjs", &[("CUMULET_LANGUAGE", "en"), ("CUMULET_JAVASCRIPT", "yes")]);
+    play(
+        "story.mjs",
+        &[("CUMULET_LANGUAGE", "en"), ("CUMULET_JAVASCRIPT", "yes")],
+    );
 }
 
 #[test]
 fn r93_set_up_upload_and_share_in_english_without_javascript() {
-    play("story.mjs", &[("CUMULET_LANGUAGE", "en"), ("CUMULET_JAVASCRIPT", "no")]);
+    play(
+        "story.mjs",
+        &[("CUMULET_LANGUAGE", "en"), ("CUMULET_JAVASCRIPT", "no")],
+    );
 }
 
 #[test]
 fn r93_set_up_upload_and_share_in_chinese_with_javascript() {
-    play("story.mjs", &[("CUMULET_LANGUAGE", "zh-CN"), ("CUMULET_JAVASCRIPT", "yes")]);
+    play(
+        "story.mjs",
+        &[("CUMULET_LANGUAGE", "zh-CN"), ("CUMULET_JAVASCRIPT", "yes")],
+    );
 }
 
 #[test]
 fn r93_set_up_upload_and_share_in_chinese_without_javascript() {
-    play("story.mjs", &[("CUMULET_LANGUAGE", "zh-CN"), ("CUMULET_JAVASCRIPT", "no")]);
+    play(
+        "story.mjs",
+        &[("CUMULET_LANGUAGE", "zh-CN"), ("CUMULET_JAVASCRIPT", "no")],
+    );
 }
 
 #[test]

@@ -29,14 +29,25 @@ fn curl_uploads_downloads_resumes_and_deletes() {
     fs::write(&local, &bytes).unwrap();
     let user = format!("alice:{PASSWORD}");
     let curl = |arguments: &[&str]| {
-        run(Command::new(&curl).args(["-sS", "--fail", "-k", "-u", &user]).args(arguments))
+        run(Command::new(&curl)
+            .args(["-sS", "--fail", "-k", "-u", &user])
+            .args(arguments))
     };
     let local = local.to_string_lossy().into_owned();
     let code = curl(&["-T", &local, "-w", "%{http_code}", &url(&node, "big")]);
     assert_eq!(code, "201");
     // From standard input: a chunked body without a length.
     let mut child = Command::new("curl")
-        .args(["-sS", "--fail", "-k", "-u", &user, "-T", "-", &url(&node, "piped")])
+        .args([
+            "-sS",
+            "--fail",
+            "-k",
+            "-u",
+            &user,
+            "-T",
+            "-",
+            &url(&node, "piped"),
+        ])
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -53,7 +64,14 @@ fn curl_uploads_downloads_resumes_and_deletes() {
     alice.get(&at("big")).assert_status(404);
     // HTTP/2 and HTTP/1.1 are both offered.
     for (version, flag) in [("2", "--http2"), ("1.1", "--http1.1")] {
-        let used = curl(&[flag, "-o", "/dev/null", "-w", "%{http_version}", &url(&node, "piped")]);
+        let used = curl(&[
+            flag,
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_version}",
+            &url(&node, "piped"),
+        ]);
         assert_eq!(used, version);
     }
 }
@@ -66,19 +84,35 @@ fn curl_waits_for_a_refusal_before_it_sends_the_body() {
     fs::File::create(&local).unwrap().set_len(50 << 20).unwrap();
     let out = run(Command::new(curl)
         .args(["-sS", "-k", "--http1.1", "-u", &format!("alice:{PASSWORD}")])
-        .args(["-H", "Expect: 100-continue", "-H", "If-None-Match: \"x\"", "-H", "If-Match: \"none\""])
+        .args([
+            "-H",
+            "Expect: 100-continue",
+            "-H",
+            "If-None-Match: \"x\"",
+            "-H",
+            "If-Match: \"none\"",
+        ])
         .args(["-o", "/dev/null", "-w", "%{http_code} %{size_upload}", "-T"])
         .arg(&local)
         .arg(url(&node, "large")));
-    assert_eq!(out, "412 0", "the body was sent although the answer was known");
+    assert_eq!(
+        out, "412 0",
+        "the body was sent although the answer was known"
+    );
 }
 
 #[test]
 fn cadaver_walks_through_its_commands() {
-    let Some(cadaver) = require("cadaver") else { return };
+    let Some(cadaver) = require("cadaver") else {
+        return;
+    };
     let (node, alice) = alice_at_home();
     let home = node.scratch();
-    fs::write(home.join(".netrc"), format!("machine 127.0.0.1 login alice password {PASSWORD}\n")).unwrap();
+    fs::write(
+        home.join(".netrc"),
+        format!("machine 127.0.0.1 login alice password {PASSWORD}\n"),
+    )
+    .unwrap();
     fs::write(home.join("local.txt"), "from cadaver").unwrap();
     let script = "mkcol folder\ncd folder\nput local.txt\ncopy local.txt copy.txt\nmove copy.txt moved.txt\nlock moved.txt\nunlock moved.txt\npropset local.txt color blue\npropget local.txt color\nget moved.txt fetched.txt\ndelete local.txt\nls\nquit\n";
     let mut child = Command::new(cadaver)
@@ -90,14 +124,26 @@ fn cadaver_walks_through_its_commands() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(script.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!text.contains("failed"), "{text}");
     assert!(text.contains("blue"), "{text}");
-    assert_eq!(fs::read_to_string(home.join("fetched.txt")).unwrap(), "from cadaver", "{text}");
+    assert_eq!(
+        fs::read_to_string(home.join("fetched.txt")).unwrap(),
+        "from cadaver",
+        "{text}"
+    );
     alice.get(&at("folder/local.txt")).assert_status(404);
-    assert_eq!(alice.get(&at("folder/moved.txt")).expect_status(200).text(), "from cadaver");
+    assert_eq!(
+        alice.get(&at("folder/moved.txt")).expect_status(200).text(),
+        "from cadaver"
+    );
 }
 
 /// A small tree with names that clients get wrong.
@@ -123,13 +169,28 @@ fn tree(top: &Path) -> PathBuf {
 
 fn rclone(node: &Node, url: &str) -> Option<impl Fn(&[&str]) -> String + use<>> {
     let rclone = require("rclone")?;
-    let obscured = run(Command::new(&rclone).args(["obscure", PASSWORD])).trim().to_owned();
+    let obscured = run(Command::new(&rclone).args(["obscure", PASSWORD]))
+        .trim()
+        .to_owned();
     let (url, home) = (url.to_owned(), node.scratch().to_owned());
     Some(move |arguments: &[&str]| {
         run(Command::new(&rclone)
             .env("HOME", &home)
-            .args(["--no-check-certificate", "--webdav-vendor", "other", "--retries", "1"])
-            .args(["--webdav-url", &url, "--webdav-user", "alice", "--webdav-pass", &obscured])
+            .args([
+                "--no-check-certificate",
+                "--webdav-vendor",
+                "other",
+                "--retries",
+                "1",
+            ])
+            .args([
+                "--webdav-url",
+                &url,
+                "--webdav-user",
+                "alice",
+                "--webdav-pass",
+                &obscured,
+            ])
             .args(arguments))
     })
 }
@@ -137,7 +198,9 @@ fn rclone(node: &Node, url: &str) -> Option<impl Fn(&[&str]) -> String + use<>> 
 #[test]
 fn rclone_copies_both_ways_and_its_check_is_clean() {
     let (node, _alice) = alice_at_home();
-    let Some(rclone) = rclone(&node, &url(&node, "")) else { return };
+    let Some(rclone) = rclone(&node, &url(&node, "")) else {
+        return;
+    };
     let source = tree(&node.scratch().join("source"));
     let back = node.scratch().join("back");
     let (source, back) = (source.to_string_lossy(), back.to_string_lossy());
@@ -161,11 +224,19 @@ fn rclone_sees_times_and_checksums_as_from_owncloud() {
         .send()
         .expect_status(201);
     assert_eq!(reply.header("x-oc-mtime"), Some("accepted"));
-    let Some(rclone) = rclone(&node, &url(&node, "")) else { return };
+    let Some(rclone) = rclone(&node, &url(&node, "")) else {
+        return;
+    };
     let listed = rclone(&["lsjson", ":webdav:"]);
     assert!(listed.contains("2017-07-14"), "{listed}");
-    let modified = fs::metadata(node.space("alice").join("dated")).unwrap().modified().unwrap();
-    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let modified = fs::metadata(node.space("alice").join("dated"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let since = modified
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     assert_eq!(since, 1_500_000_000);
 }
 
@@ -175,7 +246,12 @@ struct Davfs(PathBuf);
 impl Drop for Davfs {
     fn drop(&mut self) {
         Command::new("umount").arg(&self.0).status().ok();
-        Command::new("umount").arg("--lazy").arg(&self.0).stderr(Stdio::null()).status().ok();
+        Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.0)
+            .stderr(Stdio::null())
+            .status()
+            .ok();
     }
 }
 
@@ -216,14 +292,19 @@ fn davfs2_mounts_the_space_as_a_folder() {
     wait_until("davfs2 uploads", Duration::from_secs(20), || {
         alice.get(&at("folder/file")).text() == "through the kernel"
     });
-    alice.put(&at("served"), "from the server").assert_status(201);
+    alice
+        .put(&at("served"), "from the server")
+        .assert_status(201);
     wait_until("davfs2 sees a new file", Duration::from_secs(20), || {
         fs::read_to_string(place.join("served")).is_ok_and(|text| text == "from the server")
     });
     fs::rename(place.join("folder/file"), place.join("folder/renamed")).unwrap();
     fs::remove_file(place.join("served")).unwrap();
     alice.get(&at("served")).assert_status(404);
-    assert_eq!(alice.get(&at("folder/renamed")).expect_status(200).text(), "through the kernel");
+    assert_eq!(
+        alice.get(&at("folder/renamed")).expect_status(200).text(),
+        "through the kernel"
+    );
 }
 
 #[test]
@@ -260,5 +341,8 @@ gio mount -u '{url}'
     assert!(output.status.success(), "{text}\n{error}");
     assert!(text.contains("from gnome"), "{text}");
     alice.get(&at("folder/file")).assert_status(404);
-    assert_eq!(alice.get(&at("folder/moved")).expect_status(200).text(), "from gnome");
+    assert_eq!(
+        alice.get(&at("folder/moved")).expect_status(200).text(),
+        "from gnome"
+    );
 }

@@ -38,7 +38,9 @@ impl Oracle {
             "{story}\nfound     {}\nexpected  {}\nor        {}",
             outline(&found),
             outline(&self.certain),
-            self.possible.as_ref().map_or_else(|| "-".to_owned(), outline),
+            self.possible
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), outline),
         );
         self.certain = found;
         self.possible = None;
@@ -47,7 +49,11 @@ impl Oracle {
 
 fn outline(files: &Files) -> String {
     let show = |(name, bytes): (&String, &Vec<u8>)| {
-        let head: String = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let head: String = bytes
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         format!("{name}={} bytes {head}", bytes.len())
     };
     files.iter().map(show).collect::<Vec<_>>().join(", ")
@@ -56,10 +62,22 @@ fn outline(files: &Files) -> String {
 /// One random change of one writer's files.
 #[derive(Debug)]
 enum Change {
-    Put { name: String, bytes: Vec<u8>, chunked: bool },
-    Delete { name: String },
-    Move { from: String, to: String },
-    Copy { from: String, to: String },
+    Put {
+        name: String,
+        bytes: Vec<u8>,
+        chunked: bool,
+    },
+    Delete {
+        name: String,
+    },
+    Move {
+        from: String,
+        to: String,
+    },
+    Copy {
+        from: String,
+        to: String,
+    },
 }
 
 impl Change {
@@ -69,13 +87,27 @@ impl Change {
         let known = files.contains_key(&name);
         match dice.below(10) {
             0 if known => Self::Delete { name },
-            1 | 2 if known && name != other => Self::Move { from: name, to: other },
-            3 if known && name != other => Self::Copy { from: name, to: other },
+            1 | 2 if known && name != other => Self::Move {
+                from: name,
+                to: other,
+            },
+            3 if known && name != other => Self::Copy {
+                from: name,
+                to: other,
+            },
             _ => {
                 let length = dice.below(LARGEST);
-                let length = if dice.once_in(3) { length } else { length % 4096 };
+                let length = if dice.once_in(3) {
+                    length
+                } else {
+                    length % 4096
+                };
                 let bytes = dice.bytes(usize::try_from(length).expect("small"));
-                Self::Put { name, bytes, chunked: dice.once_in(4) }
+                Self::Put {
+                    name,
+                    bytes,
+                    chunked: dice.once_in(4),
+                }
             }
         }
     }
@@ -103,19 +135,25 @@ impl Change {
     fn send(&self, client: &Client, folder: &str) -> Option<u16> {
         let path = |name: &str| at(&format!("{folder}/{name}"));
         let request = match self {
-            Self::Put { name, bytes, chunked: false } => {
-                client.request("PUT", &path(name)).body(bytes)
-            }
-            Self::Put { name, bytes, chunked: true } => {
+            Self::Put {
+                name,
+                bytes,
+                chunked: false,
+            } => client.request("PUT", &path(name)).body(bytes),
+            Self::Put {
+                name,
+                bytes,
+                chunked: true,
+            } => {
                 return send_chunked(client, &path(name), bytes);
             }
             Self::Delete { name } => client.request("DELETE", &path(name)),
-            Self::Move { from, to } => {
-                client.request("MOVE", &path(from)).header("Destination", &path(to))
-            }
-            Self::Copy { from, to } => {
-                client.request("COPY", &path(from)).header("Destination", &path(to))
-            }
+            Self::Move { from, to } => client
+                .request("MOVE", &path(from))
+                .header("Destination", &path(to)),
+            Self::Copy { from, to } => client
+                .request("COPY", &path(from))
+                .header("Destination", &path(to)),
         };
         request.try_send().ok().map(|reply| reply.status)
     }
@@ -123,7 +161,10 @@ impl Change {
 
 fn send_chunked(client: &Client, path: &str, bytes: &[u8]) -> Option<u16> {
     let mut wire = client.try_wire().ok()?;
-    let head = client.request("PUT", path).header("Transfer-Encoding", "chunked").bytes(false);
+    let head = client
+        .request("PUT", path)
+        .header("Transfer-Encoding", "chunked")
+        .bytes(false);
     wire.send(head).ok()?;
     for piece in bytes.chunks(20_000) {
         wire.send(format!("{:x}\r\n", piece.len())).ok()?;
@@ -164,10 +205,17 @@ fn look(node: &Node, alice: &Client, folder: &str) -> Files {
         let disk = std::fs::read(node.space("alice").join(folder).join(&name)).ok();
         match reply.status {
             200 => {
-                assert_eq!(disk.as_deref(), Some(reply.body.as_slice()), "{folder}/{name}: disk and server differ");
+                assert_eq!(
+                    disk.as_deref(),
+                    Some(reply.body.as_slice()),
+                    "{folder}/{name}: disk and server differ"
+                );
                 files.insert(name, reply.body);
             }
-            404 => assert!(disk.is_none(), "{folder}/{name} lies on the disk but is not served"),
+            404 => assert!(
+                disk.is_none(),
+                "{folder}/{name} lies on the disk but is not served"
+            ),
             other => panic!("{folder}/{name}: {other} {}", reply.text()),
         }
     }
@@ -175,13 +223,17 @@ fn look(node: &Node, alice: &Client, folder: &str) -> Files {
 }
 
 fn runs() -> u64 {
-    let asked = std::env::var("CUMULET_KILL_RUNS").ok().and_then(|text| text.parse().ok());
+    let asked = std::env::var("CUMULET_KILL_RUNS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let ci = std::env::var("CI").as_deref() == Ok("true");
     asked.unwrap_or(if ci { 200 } else { 25 })
 }
 
 fn seed() -> u64 {
-    let asked = std::env::var("CUMULET_SEED").ok().and_then(|text| text.parse().ok());
+    let asked = std::env::var("CUMULET_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
     asked.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(1, |since| since.as_secs())
@@ -196,7 +248,9 @@ fn kill_9_at_any_moment_loses_no_acknowledged_write_and_tears_no_file() {
     let alice = node.owner("alice");
     let mut oracles: Vec<Oracle> = vec![Oracle::default(); WRITERS];
     for writer in 0..WRITERS {
-        alice.call("MKCOL", &at(&format!("w{writer}"))).assert_status(201);
+        alice
+            .call("MKCOL", &at(&format!("w{writer}")))
+            .assert_status(201);
     }
     let mut longest_start = Duration::ZERO;
     for run in 0..runs {
@@ -211,12 +265,21 @@ fn kill_9_at_any_moment_loses_no_acknowledged_write_and_tears_no_file() {
         }
         if run % 20 == 19 || run + 1 == runs {
             let outcome = node.cli(&["check"]);
-            assert_eq!(outcome.code, 0, "{story}: check says\n{}{}", outcome.stdout, outcome.stderr);
+            assert_eq!(
+                outcome.code, 0,
+                "{story}: check says\n{}{}",
+                outcome.stdout, outcome.stderr
+            );
         }
     }
     let acknowledged: u64 = oracles.iter().map(|oracle| oracle.acknowledged).sum();
-    eprintln!("kill -9: {runs} runs, {acknowledged} acknowledged writes, longest start {longest_start:?}");
-    assert!(acknowledged > runs, "only {acknowledged} writes in {runs} runs");
+    eprintln!(
+        "kill -9: {runs} runs, {acknowledged} acknowledged writes, longest start {longest_start:?}"
+    );
+    assert!(
+        acknowledged > runs,
+        "only {acknowledged} writes in {runs} runs"
+    );
     node.cli(&["audit", "verify"]).ok();
     wait_until("no temporary file stays", Duration::from_secs(15), || {
         std::fs::read_dir(node.folder().join(".cumulet/tmp")).map_or(0, Iterator::count) == 0

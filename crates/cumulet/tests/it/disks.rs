@@ -10,7 +10,9 @@ use crate::scene::{alice_at_home, at, cloud, names};
 
 #[test]
 fn a_full_disk_is_507_and_loses_nothing() {
-    let Some(disk) = Mount::memory(48) else { return };
+    let Some(disk) = Mount::memory(48) else {
+        return;
+    };
     let mut node = cloud().folder(&disk.path().join("cloud")).start();
     let alice = node.owner("alice");
     let ballast = disk.path().join("ballast");
@@ -31,10 +33,14 @@ fn a_full_disk_is_507_and_loses_nothing() {
     assert!(!refused.text().is_empty(), "the refusal says nothing");
     // A chunked body of unknown length fills the disk in the middle of the stream.
     let mut wire = alice.wire();
-    let head = alice.request("PUT", &at("stream")).header("Transfer-Encoding", "chunked");
+    let head = alice
+        .request("PUT", &at("stream"))
+        .header("Transfer-Encoding", "chunked");
     wire.send(head.bytes(true)).unwrap();
     for _ in 0..64 {
-        let piece = wire.send("100000\r\n").and_then(|()| wire.send(vec![b'x'; 1 << 20]));
+        let piece = wire
+            .send("100000\r\n")
+            .and_then(|()| wire.send(vec![b'x'; 1 << 20]));
         if piece.and_then(|()| wire.send("\r\n")).is_err() {
             break;
         }
@@ -44,7 +50,11 @@ fn a_full_disk_is_507_and_loses_nothing() {
         reply.assert_status(507);
     }
     for (name, bytes) in &kept {
-        assert_eq!(&alice.get(&at(name)).expect_status(200).body, bytes, "{name}");
+        assert_eq!(
+            &alice.get(&at(name)).expect_status(200).body,
+            bytes,
+            "{name}"
+        );
     }
     let listed = names(&alice.propfind(&at(""), "1").expect_status(207).text());
     assert_eq!(listed.len(), kept.len() + 1, "{listed:?}");
@@ -55,19 +65,26 @@ fn a_full_disk_is_507_and_loses_nothing() {
     node.start();
     node.cli(&["check"]).ok();
     let alice = node.https().basic("alice", PASSWORD);
-    assert_eq!(alice.get(&at("after")).expect_status(200).text(), "room again");
+    assert_eq!(
+        alice.get(&at("after")).expect_status(200).text(),
+        "room again"
+    );
 }
 
 #[test]
 fn r04_a_pulled_volume_is_away_and_comes_back_whole() {
-    let Some(mut disk) = Mount::device(Disk::Ext4, 64) else { return };
+    let Some(mut disk) = Mount::device(Disk::Ext4, 64) else {
+        return;
+    };
     let (node, alice) = alice_at_home();
     std::fs::write(disk.path().join("photo"), "pixels").unwrap();
     let place = disk.path().to_string_lossy().into_owned();
     node.cli(&["bind", &place, "alice:/Photos"]).ok();
-    wait_until("the bound folder is listed", Duration::from_secs(10), || {
-        alice.get(&at("Photos/photo")).status == 200
-    });
+    wait_until(
+        "the bound folder is listed",
+        Duration::from_secs(10),
+        || alice.get(&at("Photos/photo")).status == 200,
+    );
     alice.put(&at("Photos/new"), "made here").assert_status(201);
     alice.put(&at("elsewhere"), "home").assert_status(201);
     let etag = alice.get(&at("Photos/new")).etag();
@@ -76,15 +93,29 @@ fn r04_a_pulled_volume_is_away_and_comes_back_whole() {
         alice.get(&at("Photos/new")).status == 503
     });
     let away = alice.get(&at("Photos/new"));
-    assert!(away.text().to_lowercase().contains("away") || away.text().contains("volume"), "{}", away.text());
+    assert!(
+        away.text().to_lowercase().contains("away") || away.text().contains("volume"),
+        "{}",
+        away.text()
+    );
     alice.put(&at("Photos/late"), "x").assert_status(503);
     // The rest goes on, and nothing was taken for deleted.
-    assert_eq!(alice.get(&at("elsewhere")).expect_status(200).text(), "home");
+    assert_eq!(
+        alice.get(&at("elsewhere")).expect_status(200).text(),
+        "home"
+    );
     let top = names(&alice.propfind(&at(""), "1").expect_status(207).text());
     assert!(top.iter().any(|name| name == "Photos"), "{top:?}");
     let status = node.cli(&["status"]);
-    assert!(status.stdout.to_lowercase().contains("away"), "{}", status.stdout);
-    assert!(!Path::new(&place).join("late").exists(), "written under the mount point");
+    assert!(
+        status.stdout.to_lowercase().contains("away"),
+        "{}",
+        status.stdout
+    );
+    assert!(
+        !Path::new(&place).join("late").exists(),
+        "written under the mount point"
+    );
     disk.plug();
     wait_until("the volume is back", Duration::from_secs(15), || {
         alice.get(&at("Photos/new")).status == 200
@@ -97,11 +128,16 @@ fn r04_a_pulled_volume_is_away_and_comes_back_whole() {
 
 #[test]
 fn a_node_starts_without_its_pulled_volume() {
-    let Some(mut disk) = Mount::device(Disk::Ext4, 64) else { return };
+    let Some(mut disk) = Mount::device(Disk::Ext4, 64) else {
+        return;
+    };
     let (mut node, alice) = alice_at_home();
     std::fs::write(disk.path().join("photo"), "pixels").unwrap();
-    node.cli(&["bind", &disk.path().to_string_lossy(), "alice:/Photos"]).ok();
-    wait_until("indexed", Duration::from_secs(10), || alice.get(&at("Photos/photo")).status == 200);
+    node.cli(&["bind", &disk.path().to_string_lossy(), "alice:/Photos"])
+        .ok();
+    wait_until("indexed", Duration::from_secs(10), || {
+        alice.get(&at("Photos/photo")).status == 200
+    });
     node.stop();
     disk.pull();
     node.start();
@@ -116,12 +152,17 @@ fn a_node_starts_without_its_pulled_volume() {
 
 #[test]
 fn a_read_only_folder_refuses_writes_and_serves_reads() {
-    let Some(disk) = Mount::device(Disk::Ext4, 64) else { return };
+    let Some(disk) = Mount::device(Disk::Ext4, 64) else {
+        return;
+    };
     let (node, alice) = alice_at_home();
     std::fs::write(disk.path().join("photo"), "pixels").unwrap();
     disk.remount("ro");
-    node.cli(&["bind", &disk.path().to_string_lossy(), "alice:/Photos"]).ok();
-    wait_until("indexed", Duration::from_secs(10), || alice.get(&at("Photos/photo")).status == 200);
+    node.cli(&["bind", &disk.path().to_string_lossy(), "alice:/Photos"])
+        .ok();
+    wait_until("indexed", Duration::from_secs(10), || {
+        alice.get(&at("Photos/photo")).status == 200
+    });
     for reply in [
         alice.put(&at("Photos/photo"), "changed"),
         alice.put(&at("Photos/new"), "x"),
@@ -129,9 +170,16 @@ fn a_read_only_folder_refuses_writes_and_serves_reads() {
         alice.call("MKCOL", &at("Photos/folder")),
     ] {
         reply.assert_status(403);
-        assert!(reply.text().to_lowercase().contains("read"), "{}", reply.text());
+        assert!(
+            reply.text().to_lowercase().contains("read"),
+            "{}",
+            reply.text()
+        );
     }
-    assert_eq!(alice.get(&at("Photos/photo")).expect_status(200).text(), "pixels");
+    assert_eq!(
+        alice.get(&at("Photos/photo")).expect_status(200).text(),
+        "pixels"
+    );
 }
 
 #[test]
@@ -157,24 +205,38 @@ fn an_unwritable_folder_on_the_disk_is_a_refusal_and_not_a_crash() {
 
 fn used_kib(disk: &Mount) -> u64 {
     run(Command::new("sync").arg("-f").arg(disk.path()));
-    let text = run(Command::new("df").args(["--output=used", "-k"]).arg(disk.path()));
-    text.lines().last().and_then(|line| line.trim().parse().ok()).expect("df prints a number")
+    let text = run(Command::new("df")
+        .args(["--output=used", "-k"])
+        .arg(disk.path()));
+    text.lines()
+        .last()
+        .and_then(|line| line.trim().parse().ok())
+        .expect("df prints a number")
 }
 
 #[test]
 fn a_copy_on_btrfs_shares_its_blocks() {
-    let Some(disk) = Mount::device(Disk::Btrfs, 512) else { return };
+    let Some(disk) = Mount::device(Disk::Btrfs, 512) else {
+        return;
+    };
     let node = cloud().folder(&disk.path().join("cloud")).start();
     let alice = node.owner("alice");
     let bytes = Dice::new(3).bytes(64 << 20);
     alice.put(&at("film"), &bytes).assert_status(201);
     let before = used_kib(&disk);
     let began = Instant::now();
-    alice.request("COPY", &at("film")).header("Destination", &at("copy")).send().assert_status(201);
+    alice
+        .request("COPY", &at("film"))
+        .header("Destination", &at("copy"))
+        .send()
+        .assert_status(201);
     let took = began.elapsed();
     let grown = used_kib(&disk).saturating_sub(before);
     eprintln!("reflink: copy of 64 MiB took {took:?} and {grown} KiB");
-    assert!(grown < 16 * 1024, "a copy of 64 MiB took {grown} KiB of the disk");
+    assert!(
+        grown < 16 * 1024,
+        "a copy of 64 MiB took {grown} KiB of the disk"
+    );
     assert!(alice.get(&at("copy")).expect_status(200).body == bytes);
     // A change of one leaves the other.
     alice.put(&at("copy"), "short").assert_status(204);
@@ -186,10 +248,18 @@ fn r04_state_and_data_lie_where_they_are_told() {
     let state = tempfile::TempDir::new().unwrap();
     let place = state.path().join("state");
     let node = cloud().arg("--state").arg(place.to_string_lossy()).start();
-    node.cli_state(&place, &["user", "add", "alice", "--password-stdin", "--owner"], PASSWORD).ok();
+    node.cli_state(
+        &place,
+        &["user", "add", "alice", "--password-stdin", "--owner"],
+        PASSWORD,
+    )
+    .ok();
     let alice = node.https().basic("alice", PASSWORD);
     alice.put(&at("file"), "data").assert_status(201);
-    assert_eq!(std::fs::read(node.space("alice").join("file")).unwrap(), b"data");
+    assert_eq!(
+        std::fs::read(node.space("alice").join("file")).unwrap(),
+        b"data"
+    );
     assert!(place.join("catalog.db").is_file());
     assert!(!node.state().join("catalog.db").exists());
 }

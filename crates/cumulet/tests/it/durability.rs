@@ -28,9 +28,13 @@ fn calls(trace: &str) -> Vec<Call> {
     for (line, text) in trace.lines().enumerate() {
         // `PID TIME name(…) = …`
         let mut words = text.splitn(3, char::is_whitespace);
-        let (Some(thread), Some(rest)) = (words.next(), text.split_once(' ')) else { continue };
+        let (Some(thread), Some(rest)) = (words.next(), text.split_once(' ')) else {
+            continue;
+        };
         let rest = rest.1.trim_start();
-        let Some((_, call)) = rest.split_once(' ') else { continue };
+        let Some((_, call)) = rest.split_once(' ') else {
+            continue;
+        };
         if let Some(resumed) = call.strip_prefix("<... ") {
             if let Some(mut open) = waiting.remove(thread) {
                 open.text += resumed.split_once("resumed>").map_or("", |(_, tail)| tail);
@@ -39,7 +43,9 @@ fn calls(trace: &str) -> Vec<Call> {
             }
             continue;
         }
-        let Some((name, _)) = call.split_once('(') else { continue };
+        let Some((name, _)) = call.split_once('(') else {
+            continue;
+        };
         let parsed = Call {
             name: name.to_owned(),
             text: call.replace(" <unfinished ...>", ""),
@@ -87,22 +93,37 @@ impl<'a> Exchange<'a> {
     /// The first call after `after` (by its begin) that `wanted` accepts; its end.
     #[track_caller]
     fn then(&self, after: usize, what: &str, wanted: impl Fn(&Call) -> bool) -> usize {
-        let found = self.calls.iter().find(|call| call.begin > after && wanted(call));
+        let found = self
+            .calls
+            .iter()
+            .find(|call| call.begin > after && wanted(call));
         let Some(call) = found else {
             let shown: Vec<String> = self
                 .calls
                 .iter()
                 .map(|call| call.text.chars().take(160).collect())
                 .collect();
-            panic!("{}: no {what} before the answer, after line {after}:\n{}", self.what, shown.join("\n"));
+            panic!(
+                "{}: no {what} before the answer, after line {after}:\n{}",
+                self.what,
+                shown.join("\n")
+            );
         };
-        assert!(!call.text.contains(") = -1"), "{what} failed: {}", call.text);
+        assert!(
+            !call.text.contains(") = -1"),
+            "{what} failed: {}",
+            call.text
+        );
         call.end
     }
 
     /// The end of the last call that `wanted` accepts.
     fn last(&self, wanted: impl Fn(&Call) -> bool) -> Option<usize> {
-        self.calls.iter().filter(|call| wanted(call)).map(|call| call.end).max()
+        self.calls
+            .iter()
+            .filter(|call| wanted(call))
+            .map(|call| call.end)
+            .max()
     }
 }
 
@@ -173,7 +194,12 @@ fn traced() -> Option<Traced> {
     node.owner("alice");
     // Plain HTTP, so that requests and answers can be read in the trace.
     let alice = node.http().basic("alice", PASSWORD);
-    Some(Traced { node, alice, trace, _folder: folder })
+    Some(Traced {
+        node,
+        alice,
+        trace,
+        _folder: folder,
+    })
 }
 
 fn finish(mut traced: Traced) -> Vec<Call> {
@@ -188,7 +214,9 @@ fn finish(mut traced: Traced) -> Vec<Call> {
 /// commit.md steps 3-6: data and temporary folder, transaction A, names, transaction B.
 #[track_caller]
 fn assert_order_of_a_put(exchange: &Exchange) {
-    let written = exchange.last(writes_temp).expect("the body goes to a temporary file");
+    let written = exchange
+        .last(writes_temp)
+        .expect("the body goes to a temporary file");
     let data = exchange.then(written, "flush of the file", flushes_data);
     let folder = exchange.then(written, "flush of its folder", flushes_temp_folder);
     let durable = data.max(folder);
@@ -204,12 +232,18 @@ fn no_put_is_acknowledged_before_file_folder_and_log_are_flushed() {
     let Some(traced) = traced() else { return };
     let alice = &traced.alice;
     alice.put(&at("small"), "12 bytes....").assert_status(201);
-    alice.put(&at("large"), vec![b'x'; 3 << 20]).assert_status(201);
-    alice.put(&at("small"), "replaced by new").assert_status(204);
+    alice
+        .put(&at("large"), vec![b'x'; 3 << 20])
+        .assert_status(201);
+    alice
+        .put(&at("small"), "replaced by new")
+        .assert_status(204);
     let calls = finish(traced);
     assert_order_of_a_put(&Exchange::find(&calls, "PUT", &at("small"), "201"));
     assert_order_of_a_put(&Exchange::find(&calls, "PUT", &at("large"), "201"));
-    let first = calls.iter().position(|call| is_write(call) && call.text.contains("HTTP/1.1 201"));
+    let first = calls
+        .iter()
+        .position(|call| is_write(call) && call.text.contains("HTTP/1.1 201"));
     let later = &calls[first.expect("there was an answer 201")..];
     assert_order_of_a_put(&Exchange::find(later, "PUT", &at("small"), "204"));
 }
@@ -221,7 +255,10 @@ fn no_change_of_names_is_acknowledged_before_the_log_is_flushed_after_it() {
     alice.call("MKCOL", &at("folder")).assert_status(201);
     alice.put(&at("file"), "content").assert_status(201);
     let to = |method: &str, target: &str| {
-        alice.request(method, &at("file")).header("Destination", &at(target)).send()
+        alice
+            .request(method, &at("file"))
+            .header("Destination", &at(target))
+            .send()
     };
     to("COPY", "copied").assert_status(201);
     to("MOVE", "folder/moved").assert_status(201);
@@ -234,7 +271,9 @@ fn no_change_of_names_is_acknowledged_before_the_log_is_flushed_after_it() {
         ("DELETE", "copied", "204"),
     ] {
         let exchange = Exchange::find(&calls, method, &at(path), status);
-        let named = exchange.last(changes_a_name).expect("a name changes on the disk");
+        let named = exchange
+            .last(changes_a_name)
+            .expect("a name changes on the disk");
         let catalog = exchange.then(named, "write of the change to the log", writes_log);
         exchange.then(catalog, "flush of the log", flushes_log);
     }
@@ -248,9 +287,17 @@ fn locks_and_properties_are_in_the_log_before_they_are_acknowledged() {
     let alice = &traced.alice;
     alice.put(&at("file"), "content").assert_status(201);
     let patch = r#"<propertyupdate xmlns="DAV:"><set><prop><color xmlns="urn:x">red</color></prop></set></propertyupdate>"#;
-    alice.request("PROPPATCH", &at("file")).body(patch).send().assert_status(207);
+    alice
+        .request("PROPPATCH", &at("file"))
+        .body(patch)
+        .send()
+        .assert_status(207);
     let lock = r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#;
-    alice.request("LOCK", &at("file")).body(lock).send().assert_status(200);
+    alice
+        .request("LOCK", &at("file"))
+        .body(lock)
+        .send()
+        .assert_status(200);
     let calls = finish(traced);
     for (method, status) in [("PROPPATCH", "207"), ("LOCK", "200")] {
         let exchange = Exchange::find(&calls, method, &at("file"), status);

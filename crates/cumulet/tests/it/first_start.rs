@@ -11,19 +11,35 @@ fn a_first_start_shows_words_fingerprint_and_a_one_time_link() {
     let node = cloud().start();
     let ready = node.ready().clone();
     assert!(ready.https.starts_with("https://127.0.0.1:"), "{ready:?}");
-    let setup = ready.setup_url.expect("no owner yet: a link to make one");
+    let setup = ready
+        .setup_url
+        .clone()
+        .expect("no owner yet: a link to make one");
     assert!(setup.starts_with(&ready.https), "{setup}");
-    assert!(ready.line["id"].as_str().is_some_and(|id| id.len() > 20), "{ready:?}");
+    assert!(
+        ready.line["id"].as_str().is_some_and(|id| id.len() > 20),
+        "{ready:?}"
+    );
     // The client checks the certificate against the printed fingerprint.
     node.https().get("/healthz").assert_status(200);
     // 24 words, on the terminal and not on stdout.
     let words = node
         .log()
         .lines()
-        .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .filter(|word| (3..=8).contains(&word.len()) && word.chars().all(|c| c.is_ascii_lowercase()))
+        .flat_map(|line| {
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|word| {
+            (3..=8).contains(&word.len()) && word.chars().all(|c| c.is_ascii_lowercase())
+        })
         .count();
-    assert!(words >= 24, "the log shows no 24 recovery words:\n{}", node.log());
+    assert!(
+        words >= 24,
+        "the log shows no 24 recovery words:\n{}",
+        node.log()
+    );
 }
 
 #[test]
@@ -70,7 +86,9 @@ fn plain_http_on_the_https_port_is_redirected() {
 fn sigterm_ends_within_eight_seconds_even_during_an_upload() {
     let (mut node, alice) = alice_at_home();
     let mut wire = alice.wire();
-    let head = alice.request("PUT", &at("big")).header("Content-Length", "1000000");
+    let head = alice
+        .request("PUT", &at("big"))
+        .header("Content-Length", "1000000");
     wire.send(head.bytes(true)).unwrap();
     wire.send(vec![b'x'; 1000]).unwrap();
     let took = node.stop();
@@ -91,17 +109,26 @@ fn a_second_node_on_the_same_folder_is_refused() {
         .unwrap();
     assert!(!second.status.success());
     let stderr = String::from_utf8_lossy(&second.stderr);
-    assert!(stderr.contains("lock") || stderr.contains("running"), "{stderr}");
+    assert!(
+        stderr.contains("lock") || stderr.contains("running"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn people_can_be_managed_with_the_server_stopped() {
     let (mut node, _alice) = alice_at_home();
     node.stop();
-    node.cli_with_input(&["user", "add", "bob", "--password-stdin"], testing::PASSWORD)
-        .ok();
+    node.cli_with_input(
+        &["user", "add", "bob", "--password-stdin"],
+        testing::PASSWORD,
+    )
+    .ok();
     let listed = node.cli(&["user", "list"]).ok();
-    assert!(listed.contains("alice") && listed.contains("bob"), "{listed}");
+    assert!(
+        listed.contains("alice") && listed.contains("bob"),
+        "{listed}"
+    );
     node.start();
     let bob = node.https().basic("bob", testing::PASSWORD);
     bob.propfind("/dav/files/bob/", "0").assert_status(207);
@@ -115,7 +142,10 @@ fn r07_the_node_comes_back_after_kill_9_with_all_that_it_acknowledged() {
         node.kill();
         node.start();
         let alice = node.https().basic("alice", testing::PASSWORD);
-        assert_eq!(alice.get(&at("kept")).expect_status(200).text(), "still here");
+        assert_eq!(
+            alice.get(&at("kept")).expect_status(200).text(),
+            "still here"
+        );
     }
     node.cli(&["check"]).ok();
 }
@@ -132,12 +162,20 @@ fn r01_each_module_can_be_stopped_while_the_others_run() {
         }
         node.cli(&["module", "stop", &name]).ok();
         wait_until(&format!("{name} stops"), Duration::from_secs(8), || {
-            !self::modules(&node).iter().any(|(other, up)| *other == name && *up)
+            !self::modules(&node)
+                .iter()
+                .any(|(other, up)| *other == name && *up)
         });
-        assert_eq!(alice.get(&at("file")).expect_status(200).text(), "1", "without {name}");
+        assert_eq!(
+            alice.get(&at("file")).expect_status(200).text(),
+            "1",
+            "without {name}"
+        );
         node.cli(&["module", "start", &name]).ok();
         wait_until(&format!("{name} starts"), Duration::from_secs(8), || {
-            self::modules(&node).iter().any(|(other, up)| *other == name && *up)
+            self::modules(&node)
+                .iter()
+                .any(|(other, up)| *other == name && *up)
         });
     }
 }
@@ -148,8 +186,13 @@ fn modules(node: &Node) -> Vec<(String, bool)> {
         .into_iter()
         .flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value]))
         .map(|module| {
-            let name = module["name"].as_str().expect("a module has a name").to_owned();
-            let up = module["state"].as_str().is_some_and(|state| state == "running");
+            let name = module["name"]
+                .as_str()
+                .expect("a module has a name")
+                .to_owned();
+            let up = module["state"]
+                .as_str()
+                .is_some_and(|state| state == "running");
             (name, up)
         })
         .collect()
@@ -183,7 +226,9 @@ fn config_explains_each_key_and_an_unknown_key_is_an_error() {
 #[test]
 fn a_wrong_wall_clock_does_not_stop_a_start() {
     let folder = tempfile::TempDir::new().unwrap();
-    let Some(clock) = FakeClock::new(folder.path()) else { return };
+    let Some(clock) = FakeClock::new(folder.path()) else {
+        return;
+    };
     clock.set_offset_s(-20 * 365 * 86_400);
     let node = cloud().clock(clock).start();
     let alice = node.owner("alice");

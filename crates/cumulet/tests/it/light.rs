@@ -24,7 +24,10 @@ fn r03_memory_is_measured_and_stays_small_under_load() {
     eprintln!("RSS after 64 MiB up and 3 x 64 MiB down: {resident} KiB");
     assert!(resident < IDLE_RSS_KIB, "{resident} KiB");
     let shown = node.cli(&["status", "--json"]).json();
-    assert!(shown.to_string().contains("rss"), "status shows the resident memory: {shown}");
+    assert!(
+        shown.to_string().contains("rss"),
+        "status shows the resident memory: {shown}"
+    );
 }
 
 #[test]
@@ -57,13 +60,17 @@ fn r108_an_idle_node_lets_the_disk_sleep() {
     };
     let before = written(node.pid());
     std::thread::sleep(Duration::from_secs(12));
-    assert_eq!(written(node.pid()) - before, 0, "an idle node wrote to its disk");
+    assert_eq!(
+        written(node.pid()) - before,
+        0,
+        "an idle node wrote to its disk"
+    );
 }
 
 #[test]
 fn r07_neither_memory_nor_descriptors_grow_with_requests() {
     let (node, alice) = alice_at_home();
-    let mut work = |rounds: u32| {
+    let work = |rounds: u32| {
         for round in 0..rounds {
             let name = at(&format!("file{}", round % 20));
             alice.put(&name, vec![b'x'; 20_000]);
@@ -75,8 +82,13 @@ fn r07_neither_memory_nor_descriptors_grow_with_requests() {
     let (resident, files) = (resident_kib(node.pid()), open_files(node.pid()));
     work(600);
     let (resident_then, files_then) = (resident_kib(node.pid()), open_files(node.pid()));
-    eprintln!("800 rounds: RSS {resident} -> {resident_then} KiB, descriptors {files} -> {files_then}");
-    assert!(resident_then < resident + 12 * 1024, "{resident} -> {resident_then} KiB");
+    eprintln!(
+        "800 rounds: RSS {resident} -> {resident_then} KiB, descriptors {files} -> {files_then}"
+    );
+    assert!(
+        resident_then < resident + 12 * 1024,
+        "{resident} -> {resident_then} KiB"
+    );
     assert!(files_then <= files + 8, "{files} -> {files_then}");
 }
 
@@ -126,7 +138,8 @@ fn r110_a_file_of_twenty_gibibytes_is_shared_by_link_to_a_non_user() {
     std::io::Seek::seek(&mut file, std::io::SeekFrom::End(-4)).unwrap();
     file.write_all(b"fine").unwrap();
     drop(file);
-    node.cli(&["bind", &place.to_string_lossy(), "alice:/Films"]).ok();
+    node.cli(&["bind", &place.to_string_lossy(), "alice:/Films"])
+        .ok();
     testing::wait_until("it is listed", Duration::from_secs(20), || {
         alice.call("HEAD", &at("Films/film.bin")).status == 200
     });
@@ -134,9 +147,16 @@ fn r110_a_file_of_twenty_gibibytes_is_shared_by_link_to_a_non_user() {
     let guest = node.https();
     let path = crate::sharing::download_path(&guest, &link);
     let head = guest.call("HEAD", &path).expect_status(200);
-    assert_eq!(head.header("content-length"), Some(SIZE.to_string().as_str()));
+    assert_eq!(
+        head.header("content-length"),
+        Some(SIZE.to_string().as_str())
+    );
     let before = resident_kib(node.pid());
-    let last = guest.request("GET", &path).header("Range", "bytes=-4").send().expect_status(206);
+    let last = guest
+        .request("GET", &path)
+        .header("Range", "bytes=-4")
+        .send()
+        .expect_status(206);
     assert_eq!(last.text(), "fine");
     // A few seconds of the stream: memory does not grow with it.
     let mut wire = guest.wire();
@@ -147,7 +167,10 @@ fn r110_a_file_of_twenty_gibibytes_is_shared_by_link_to_a_non_user() {
         taken += wire.read_some(1 << 20).unwrap().len() as u64;
     }
     let grown = resident_kib(node.pid()).saturating_sub(before);
-    eprintln!("20 GiB by link: {} MB in 4 s, RSS grew by {grown} KiB", taken / 1_000_000);
+    eprintln!(
+        "20 GiB by link: {} MB in 4 s, RSS grew by {grown} KiB",
+        taken / 1_000_000
+    );
     assert!(grown < 32 * 1024, "{grown} KiB");
 }
 
@@ -169,7 +192,9 @@ fn static_binary() -> Option<PathBuf> {
 
 #[test]
 fn r06_one_static_program_serves_from_a_bare_root() {
-    let Some(program) = static_binary() else { return };
+    let Some(program) = static_binary() else {
+        return;
+    };
     if !testing::require_root() {
         return;
     }
@@ -181,7 +206,17 @@ fn r06_one_static_program_serves_from_a_bare_root() {
     // Nothing else is in there: no libc, no shell, no /dev, no /etc, no certificates.
     let mut child = Command::new("chroot")
         .arg(root.path())
-        .args(["/cumulet", "serve", "/srv/cloud", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json", "--no-mdns"])
+        .args([
+            "/cumulet",
+            "serve",
+            "/srv/cloud",
+            "--listen",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--json",
+            "--no-mdns",
+        ])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
@@ -193,9 +228,16 @@ fn r06_one_static_program_serves_from_a_bare_root() {
         line.push(byte[0]);
     }
     let outcome = std::panic::catch_unwind(|| {
-        let ready: serde_json::Value = serde_json::from_slice(&line).expect("the ready line is JSON");
-        let https = ready["https"].as_str().expect("https").trim_start_matches("https://");
-        let client = Client::pinned(https.parse().unwrap(), ready["fingerprint"].as_str().unwrap());
+        let ready: serde_json::Value =
+            serde_json::from_slice(&line).expect("the ready line is JSON");
+        let https = ready["https"]
+            .as_str()
+            .expect("https")
+            .trim_start_matches("https://");
+        let client = Client::pinned(
+            https.parse().unwrap(),
+            ready["fingerprint"].as_str().unwrap(),
+        );
         client.get("/healthz").assert_status(200);
     });
     child.kill().ok();

@@ -30,15 +30,23 @@ fn run_litmus(litmus: &Path, url: &str, folder: &Path) {
     for (suite, tests) in SUITES {
         let summary =
             format!("summary for `{suite}': of {tests} tests run: {tests} passed, 0 failed.");
-        assert!(text.contains(&summary), "{url}: no line {summary:?} in\n{text}");
+        assert!(
+            text.contains(&summary),
+            "{url}: no line {summary:?} in\n{text}"
+        );
     }
     assert!(!text.contains("WARNING"), "{url}: litmus warns:\n{text}");
-    assert!(!text.contains("warnings were issued"), "{url}: litmus warns:\n{text}");
+    assert!(
+        !text.contains("warnings were issued"),
+        "{url}: litmus warns:\n{text}"
+    );
 }
 
 #[test]
 fn r90_litmus_passes_over_https_without_a_warning() {
-    let Some(litmus) = require("litmus") else { return };
+    let Some(litmus) = require("litmus") else {
+        return;
+    };
     let (node, _alice) = alice_at_home();
     let url = format!("{}/dav/files/alice/", node.ready().https);
     run_litmus(&litmus, &url, node.scratch());
@@ -46,7 +54,9 @@ fn r90_litmus_passes_over_https_without_a_warning() {
 
 #[test]
 fn r90_litmus_passes_over_http_without_a_warning() {
-    let Some(litmus) = require("litmus") else { return };
+    let Some(litmus) = require("litmus") else {
+        return;
+    };
     let (node, _alice) = alice_at_home();
     let http = node.ready().http.clone().expect("started with --http");
     run_litmus(&litmus, &format!("{http}/dav/files/alice/"), node.scratch());

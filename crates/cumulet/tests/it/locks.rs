@@ -19,7 +19,10 @@ fn lock(client: &Client, path: &str, body: &str, timeout: &str, depth: &str) -> 
 }
 
 fn token(reply: &Reply) -> String {
-    let token = reply.header("lock-token").expect("a new lock has a Lock-Token").to_owned();
+    let token = reply
+        .header("lock-token")
+        .expect("a new lock has a Lock-Token")
+        .to_owned();
     assert!(token.starts_with("<urn:uuid:"), "{token}");
     token
 }
@@ -60,7 +63,13 @@ fn a_lock_outlives_a_restart_and_a_kill() {
 fn infinite_timeouts_are_clipped_to_an_hour() {
     let (_node, alice) = alice_at_home();
     alice.put(&at("file"), "1").assert_status(201);
-    let reply = lock(&alice, &at("file"), EXCLUSIVE, "Infinite, Second-4100000000", "0");
+    let reply = lock(
+        &alice,
+        &at("file"),
+        EXCLUSIVE,
+        "Infinite, Second-4100000000",
+        "0",
+    );
     let timeout = element(&reply.text(), "timeout").expect("lockdiscovery has a timeout");
     let seconds: u64 = timeout.trim_start_matches("Second-").parse().unwrap();
     assert!((3500..=3600).contains(&seconds), "{timeout}");
@@ -70,7 +79,13 @@ fn infinite_timeouts_are_clipped_to_an_hour() {
 fn a_deep_lock_covers_what_is_made_below_it_later() {
     let (_node, alice) = alice_at_home();
     alice.call("MKCOL", &at("folder")).assert_status(201);
-    let token = token(&lock(&alice, &at("folder"), EXCLUSIVE, "Second-600", "infinity"));
+    let token = token(&lock(
+        &alice,
+        &at("folder"),
+        EXCLUSIVE,
+        "Second-600",
+        "infinity",
+    ));
     alice.put(&at("folder/new"), "1").assert_status(423);
     let with_token = |path: &str| {
         alice
@@ -82,7 +97,10 @@ fn a_deep_lock_covers_what_is_made_below_it_later() {
     with_token("folder/new").assert_status(201);
     alice.put(&at("folder/new"), "2").assert_status(423);
     alice.call("DELETE", &at("folder")).assert_status(423);
-    let moved = alice.request("MOVE", &at("folder/new")).header("Destination", &at("out")).send();
+    let moved = alice
+        .request("MOVE", &at("folder/new"))
+        .header("Destination", &at("out"))
+        .send();
     moved.assert_status(423);
 }
 

@@ -7,6 +7,10 @@
     clippy::print_stderr,
     reason = "measured figures and seeds are for the person who runs the tests"
 )]
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is tests: a step that fails fails its test"
+)]
 
 mod accounts;
 mod audit;

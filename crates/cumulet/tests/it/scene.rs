@@ -22,10 +22,13 @@ pub(crate) fn at(path: &str) -> String {
 
 /// The text inside the first `<…:name>` element.
 pub(crate) fn element(xml: &str, name: &str) -> Option<String> {
-    let open = xml.match_indices('<').map(|(start, _)| &xml[start + 1..]).find(|rest| {
-        let tag = rest.split([' ', '>', '/']).next().unwrap_or_default();
-        !rest.starts_with('/') && tag.rsplit(':').next() == Some(name)
-    })?;
+    let open = xml
+        .match_indices('<')
+        .map(|(start, _)| &xml[start + 1..])
+        .find(|rest| {
+            let tag = rest.split([' ', '>', '/']).next().unwrap_or_default();
+            !rest.starts_with('/') && tag.rsplit(':').next() == Some(name)
+        })?;
     let (head, rest) = open.split_once('>')?;
     if head.ends_with('/') {
         return Some(String::new());

@@ -15,10 +15,19 @@ pub(crate) fn link(node: &Node, arguments: &[&str]) -> String {
 
 #[track_caller]
 fn link_with_input(node: &Node, arguments: &[&str], input: &str) -> String {
-    let words: Vec<&str> = ["link", "add"].into_iter().chain(arguments.iter().copied()).chain(["--json"]).collect();
+    let words: Vec<&str> = ["link", "add"]
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .chain(["--json"])
+        .collect();
     let text = node.cli_with_input(&words, input).ok();
-    let start = text.find("/s/").unwrap_or_else(|| panic!("no link in {text}"));
-    let token: String = text[start + 3..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').collect();
+    let start = text
+        .find("/s/")
+        .unwrap_or_else(|| panic!("no link in {text}"));
+    let token: String = text[start + 3..]
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_')
+        .collect();
     assert_eq!(token.len(), 22, "{text}");
     format!("/s/{token}")
 }
@@ -49,27 +58,54 @@ fn r19_a_link_opens_for_anybody_and_a_revoke_works_at_once() {
     // A dead link and one that never was look the same.
     let never = guest.get("/s/AAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!(never.status, 404);
-    assert_eq!(guest.get(&link).text().replace(&link, ""), never.text().replace("/s/AAAAAAAAAAAAAAAAAAAAAA", ""));
+    assert_eq!(
+        guest.get(&link).text().replace(&link, ""),
+        never.text().replace("/s/AAAAAAAAAAAAAAAAAAAAAA", "")
+    );
 }
 
 #[test]
 fn r19_a_link_with_a_password_shows_nothing_without_it() {
     let (node, alice) = alice_at_home();
-    alice.put(&at("secret-name.txt"), "secret content").assert_status(201);
-    let link = link_with_input(&node, &["alice:/secret-name.txt", "--right", "download", "--password-stdin"], "opensesame");
+    alice
+        .put(&at("secret-name.txt"), "secret content")
+        .assert_status(201);
+    let link = link_with_input(
+        &node,
+        &[
+            "alice:/secret-name.txt",
+            "--right",
+            "download",
+            "--password-stdin",
+        ],
+        "opensesame",
+    );
     let guest = node.https();
     let page = guest.get(&link);
     assert!([200, 401].contains(&page.status), "{}", page.status);
     assert!(!page.text().contains("secret"), "{}", page.text());
-    let wrong = guest.with("Sec-Fetch-Site", "same-origin").post_form(&format!("{link}/unlock"), "password=wrong");
+    let wrong = guest
+        .with("Sec-Fetch-Site", "same-origin")
+        .post_form(&format!("{link}/unlock"), "password=wrong");
     assert!([200, 401, 403].contains(&wrong.status), "{wrong:?}");
     assert!(wrong.header("set-cookie").is_none());
-    let right = guest.with("Sec-Fetch-Site", "same-origin").post_form(&format!("{link}/unlock"), "password=opensesame");
+    let right = guest
+        .with("Sec-Fetch-Site", "same-origin")
+        .post_form(&format!("{link}/unlock"), "password=opensesame");
     assert!([302, 303].contains(&right.status), "{right:?}");
-    let cookie = right.header("set-cookie").expect("a cookie that opens the link").split(';').next().unwrap().to_owned();
+    let cookie = right
+        .header("set-cookie")
+        .expect("a cookie that opens the link")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
     let opened = guest.with("Cookie", &cookie);
     let path = download_path(&opened, &link);
-    assert_eq!(opened.get(&path).expect_status(200).text(), "secret content");
+    assert_eq!(
+        opened.get(&path).expect_status(200).text(),
+        "secret content"
+    );
     assert!(guest.get(&path).status != 200);
 }
 
@@ -78,12 +114,18 @@ fn a_link_ends_with_its_downloads_and_with_its_time() {
     let (node, alice) = alice_at_home();
     alice.put(&at("file"), "x").assert_status(201);
     let guest = node.https();
-    let twice = link(&node, &["alice:/file", "--right", "download", "--limit", "2"]);
+    let twice = link(
+        &node,
+        &["alice:/file", "--right", "download", "--limit", "2"],
+    );
     let path = download_path(&guest, &twice);
     guest.get(&path).assert_status(200);
     guest.get(&path).assert_status(200);
     guest.get(&path).assert_status(404);
-    let brief = link(&node, &["alice:/file", "--right", "download", "--expires", "2s"]);
+    let brief = link(
+        &node,
+        &["alice:/file", "--right", "download", "--expires", "2s"],
+    );
     let path = download_path(&guest, &brief);
     guest.get(&path).assert_status(200);
     std::thread::sleep(Duration::from_millis(2500));
@@ -109,10 +151,17 @@ fn r94_nobody_but_the_owner_gets_in_by_default() {
         ("LOCK", at("private")),
     ] {
         let by_bob = bob.call(method, &path);
-        assert!([403, 404].contains(&by_bob.status), "{method} {path}: {}", by_bob.status);
+        assert!(
+            [403, 404].contains(&by_bob.status),
+            "{method} {path}: {}",
+            by_bob.status
+        );
         nobody.call(method, &path).assert_status(401);
     }
-    assert_eq!(bob.get(&at("private")).text(), bob.get(&at("nothing")).text());
+    assert_eq!(
+        bob.get(&at("private")).text(),
+        bob.get(&at("nothing")).text()
+    );
     assert_eq!(alice.get(&at("private")).expect_status(200).text(), "x");
 }
 
@@ -128,7 +177,10 @@ fn r94_a_share_gives_exactly_its_right_and_goes_with_its_removal() {
     bob.put(&at("Team/plan"), "2").assert_status(403);
     bob.call("DELETE", &at("Team/plan")).assert_status(403);
     assert!([403, 404].contains(&bob.get(&at("beside")).status));
-    let out = bob.request("MOVE", &at("Team/plan")).header("Destination", "/dav/files/bob/plan").send();
+    let out = bob
+        .request("MOVE", &at("Team/plan"))
+        .header("Destination", "/dav/files/bob/plan")
+        .send();
     out.assert_status(403);
     node.cli(&["share", "add", "alice:/Team", "bob", "rw"]).ok();
     bob.put(&at("Team/plan"), "2").assert_status(204);
@@ -143,7 +195,19 @@ fn r94_a_share_gives_exactly_its_right_and_goes_with_its_removal() {
 /// curl in a network namespace.
 fn curl_in(space: &str, from: Option<&str>, arguments: &[&str]) -> String {
     let mut command = Command::new("ip");
-    command.args(["netns", "exec", space, "curl", "-sk", "--max-time", "10", "-w", "%{http_code}", "-o", "/dev/null"]);
+    command.args([
+        "netns",
+        "exec",
+        space,
+        "curl",
+        "-sk",
+        "--max-time",
+        "10",
+        "-w",
+        "%{http_code}",
+        "-o",
+        "/dev/null",
+    ]);
     if let Some(address) = from {
         command.args(["--interface", address]);
     }
@@ -161,10 +225,21 @@ fn networks() -> Option<Networks> {
     let net = Net::new()?;
     require("curl")?;
     let home = net.home();
-    let node = cloud().under(&["ip", "netns", "exec", &home]).listen("0.0.0.0:0").start();
-    node.cli_with_input(&["user", "add", "alice", "--password-stdin", "--owner"], PASSWORD).ok();
+    let node = cloud()
+        .under(&["ip", "netns", "exec", &home])
+        .listen("0.0.0.0:0")
+        .start();
+    node.cli_with_input(
+        &["user", "add", "alice", "--password-stdin", "--owner"],
+        PASSWORD,
+    )
+    .ok();
     let port = node.ready().https.rsplit(':').next().unwrap().to_owned();
-    Some(Networks { base: format!("https://{}:{port}", Net::ADDRESS), node, net })
+    Some(Networks {
+        base: format!("https://{}:{port}", Net::ADDRESS),
+        node,
+        net,
+    })
 }
 
 impl Networks {
@@ -182,9 +257,15 @@ fn r18_the_same_account_and_address_work_at_home_and_away() {
     let Some(nets) = networks() else { return };
     let user = format!("alice:{PASSWORD}");
     let url = format!("{}{}", nets.base, at("file"));
-    assert_eq!(nets.from_lan(&["-u", &user, "-X", "PUT", "-d", "home", &url]), "201");
+    assert_eq!(
+        nets.from_lan(&["-u", &user, "-X", "PUT", "-d", "home", &url]),
+        "201"
+    );
     assert_eq!(nets.from_away(&["-u", &user, &url]), "200");
-    assert_eq!(nets.from_away(&["-u", &user, "-X", "PUT", "-d", "away", &url]), "204");
+    assert_eq!(
+        nets.from_away(&["-u", &user, "-X", "PUT", "-d", "away", &url]),
+        "204"
+    );
     assert_eq!(nets.from_lan(&["-u", &user, &url]), "200");
     // Being at home grants nothing.
     assert_eq!(nets.from_lan(&[&url]), "401");
@@ -195,8 +276,27 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
     let Some(nets) = networks() else { return };
     let user = format!("alice:{PASSWORD}");
     let base = &nets.base;
-    let put = |path: &str| nets.from_lan(&["-u", &user, "-X", "PUT", "-d", "x", &format!("{base}{}", at(path))]);
-    assert_eq!(nets.from_lan(&["-u", &user, "-X", "MKCOL", &format!("{base}{}", at("Private"))]), "201");
+    let put = |path: &str| {
+        nets.from_lan(&[
+            "-u",
+            &user,
+            "-X",
+            "PUT",
+            "-d",
+            "x",
+            &format!("{base}{}", at(path)),
+        ])
+    };
+    assert_eq!(
+        nets.from_lan(&[
+            "-u",
+            &user,
+            "-X",
+            "MKCOL",
+            &format!("{base}{}", at("Private"))
+        ]),
+        "201"
+    );
     assert_eq!(put("Private/diary"), "201");
     assert_eq!(put("open"), "201");
     let link = link(&nets.node, &["alice:/Private/diary", "--right", "download"]);
@@ -206,17 +306,49 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
     assert_eq!(nets.from_lan(&["-u", &user, &diary]), "200");
     // Away: the owner's account, the owner's writes, and a link made before, all the same 404.
     assert_eq!(nets.from_away(&["-u", &user, &diary]), "404");
-    assert_eq!(nets.from_away(&["-u", &user, "-X", "PUT", "-d", "y", &diary]), "404");
-    let copy = ["-u", &user, "-X", "COPY", "-H", &format!("Destination: {base}{}", at("stolen")), &diary];
+    assert_eq!(
+        nets.from_away(&["-u", &user, "-X", "PUT", "-d", "y", &diary]),
+        "404"
+    );
+    let copy = [
+        "-u",
+        &user,
+        "-X",
+        "COPY",
+        "-H",
+        &format!("Destination: {base}{}", at("stolen")),
+        &diary,
+    ];
     assert_eq!(nets.from_away(&copy), "404");
-    let home_copy = ["-u", &user, "-X", "MOVE", "-H", &format!("Destination: {diary}2"), &format!("{base}{}", at("open"))];
+    let home_copy = [
+        "-u",
+        &user,
+        "-X",
+        "MOVE",
+        "-H",
+        &format!("Destination: {diary}2"),
+        &format!("{base}{}", at("open")),
+    ];
     assert!(["403", "404", "409"].contains(&nets.from_away(&home_copy).as_str()));
     assert_eq!(nets.from_away(&[&format!("{base}{link}")]), "404");
     assert_eq!(nets.from_lan(&[&format!("{base}{link}")]), "200");
-    assert_eq!(nets.from_away(&["-u", &user, &format!("{base}{}", at("open"))]), "200");
+    assert_eq!(
+        nets.from_away(&["-u", &user, &format!("{base}{}", at("open"))]),
+        "200"
+    );
     // Neither does a listing tell.
     let listing = run(Command::new("ip").args([
-        "netns", "exec", &nets.net.away(), "curl", "-sk", "-u", &user, "-X", "PROPFIND", "-H", "Depth: 1",
+        "netns",
+        "exec",
+        &nets.net.away(),
+        "curl",
+        "-sk",
+        "-u",
+        &user,
+        "-X",
+        "PROPFIND",
+        "-H",
+        "Depth: 1",
         &format!("{base}{}", at("")),
     ]));
     assert!(!listing.contains("Private"), "{listing}");
@@ -263,7 +395,16 @@ fn r105_a_trusted_proxy_is_believed_for_the_address_it_forwards() {
     alice.put(&at("diary"), "x").assert_status(201);
     node.cli(&["lan-only", "on", "alice:/diary"]).ok();
     let proxy = node.http().basic("alice", PASSWORD);
-    proxy.with("X-Forwarded-For", "10.1.2.3").get(&at("diary")).assert_status(200);
-    proxy.with("X-Forwarded-For", "203.0.113.9").get(&at("diary")).assert_status(404);
-    proxy.with("X-Forwarded-For", "10.1.2.3, 203.0.113.9").get(&at("diary")).assert_status(404);
+    proxy
+        .with("X-Forwarded-For", "10.1.2.3")
+        .get(&at("diary"))
+        .assert_status(200);
+    proxy
+        .with("X-Forwarded-For", "203.0.113.9")
+        .get(&at("diary"))
+        .assert_status(404);
+    proxy
+        .with("X-Forwarded-For", "10.1.2.3, 203.0.113.9")
+        .get(&at("diary"))
+        .assert_status(404);
 }

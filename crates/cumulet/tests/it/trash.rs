@@ -14,10 +14,19 @@ fn a_deleted_folder_comes_back_whole() {
     alice.call("DELETE", &at("folder")).assert_status(204);
     alice.get(&at("folder/file")).assert_status(404);
     let rows = node.cli(&["trash", "list", "alice", "--json"]).json_lines();
-    let rows: Vec<_> = rows.into_iter().flat_map(|row| row.as_array().cloned().unwrap_or_else(|| vec![row])).collect();
-    let row = rows.iter().find(|row| row["name"] == "folder").unwrap_or_else(|| panic!("{rows:?}"));
+    let rows: Vec<_> = rows
+        .into_iter()
+        .flat_map(|row| row.as_array().cloned().unwrap_or_else(|| vec![row]))
+        .collect();
+    let row = rows
+        .iter()
+        .find(|row| row["name"] == "folder")
+        .unwrap_or_else(|| panic!("{rows:?}"));
     node.cli(&["trash", "restore", &row["id"].to_string()]).ok();
-    assert_eq!(alice.get(&at("folder/file")).expect_status(200).text(), "precious");
+    assert_eq!(
+        alice.get(&at("folder/file")).expect_status(200).text(),
+        "precious"
+    );
     node.cli(&["check"]).ok();
 }
 
@@ -28,7 +37,10 @@ fn a_restore_does_not_overwrite_what_came_after() {
     alice.call("DELETE", &at("file")).assert_status(204);
     alice.put(&at("file"), "new").assert_status(201);
     let rows = node.cli(&["trash", "list", "alice", "--json"]).json_lines();
-    let rows: Vec<_> = rows.into_iter().flat_map(|row| row.as_array().cloned().unwrap_or_else(|| vec![row])).collect();
+    let rows: Vec<_> = rows
+        .into_iter()
+        .flat_map(|row| row.as_array().cloned().unwrap_or_else(|| vec![row]))
+        .collect();
     let outcome = node.cli(&["trash", "restore", &rows[0]["id"].to_string()]);
     assert_eq!(alice.get(&at("file")).expect_status(200).text(), "new");
     if outcome.code != 0 {
@@ -39,17 +51,24 @@ fn a_restore_does_not_overwrite_what_came_after() {
 #[test]
 fn trash_and_old_versions_are_forgotten_after_thirty_days_and_not_before() {
     let folder = tempfile::TempDir::new().unwrap();
-    let Some(clock) = FakeClock::new(folder.path()) else { return };
+    let Some(clock) = FakeClock::new(folder.path()) else {
+        return;
+    };
     let mut node = cloud().clock(clock).start();
     let alice = node.owner("alice");
     alice.put(&at("deleted"), "in the trash").assert_status(201);
     alice.call("DELETE", &at("deleted")).assert_status(204);
     alice.put(&at("edited"), "first version").assert_status(201);
-    alice.put(&at("edited"), "second version").assert_status(204);
+    alice
+        .put(&at("edited"), "second version")
+        .assert_status(204);
     let kept = |node: &testing::Node| {
         let history = node.folder().join(".cumulet/history");
         let text = files_below(&history);
-        (text.iter().any(|body| body == "in the trash"), text.iter().any(|body| body == "first version"))
+        (
+            text.iter().any(|body| body == "in the trash"),
+            text.iter().any(|body| body == "first version"),
+        )
     };
     assert_eq!(kept(&node), (true, true));
     node.stop();
@@ -60,9 +79,16 @@ fn trash_and_old_versions_are_forgotten_after_thirty_days_and_not_before() {
     node.stop();
     node.clock().set_offset_s(32 * DAY_S);
     node.start();
-    testing::wait_until("the trash is emptied", std::time::Duration::from_secs(30), || kept(&node) == (false, false));
+    testing::wait_until(
+        "the trash is emptied",
+        std::time::Duration::from_secs(30),
+        || kept(&node) == (false, false),
+    );
     let alice = node.https().basic("alice", testing::PASSWORD);
-    assert_eq!(alice.get(&at("edited")).expect_status(200).text(), "second version");
+    assert_eq!(
+        alice.get(&at("edited")).expect_status(200).text(),
+        "second version"
+    );
     node.cli(&["check"]).ok();
 }
 

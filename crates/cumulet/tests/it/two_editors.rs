@@ -11,17 +11,28 @@ fn r91_the_second_of_two_editors_gets_412_and_a_kept_copy() {
     let (node, alice) = alice_at_home();
     let base = alice.put(&at("text"), "base").expect_status(201).etag();
     let save = |body: &str| {
-        alice.request("PUT", &at("text")).header("If-Match", &base).body(body).send()
+        alice
+            .request("PUT", &at("text"))
+            .header("If-Match", &base)
+            .body(body)
+            .send()
     };
     save("first editor").assert_status(204);
     let second = save("second editor");
     second.assert_status(412);
-    assert_eq!(alice.get(&at("text")).expect_status(200).text(), "first editor");
+    assert_eq!(
+        alice.get(&at("text")).expect_status(200).text(),
+        "first editor"
+    );
     // The refused bytes are kept where the owner of the disk can find them.
-    let kept = walk(node.folder()).into_iter().any(|file| {
-        std::fs::read(&file).is_ok_and(|bytes| bytes == b"second editor")
-    });
-    assert!(kept, "the refused bytes lie nowhere under {}", node.folder().display());
+    let kept = walk(node.folder())
+        .into_iter()
+        .any(|file| std::fs::read(&file).is_ok_and(|bytes| bytes == b"second editor"));
+    assert!(
+        kept,
+        "the refused bytes lie nowhere under {}",
+        node.folder().display()
+    );
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -64,7 +75,10 @@ fn r91_of_many_writers_with_the_same_etag_exactly_one_wins_each_round() {
                     })
                 })
                 .collect();
-            racers.into_iter().filter_map(|racer| racer.join().unwrap()).collect()
+            racers
+                .into_iter()
+                .filter_map(|racer| racer.join().unwrap())
+                .collect()
         });
         assert_eq!(wins.len(), 1, "round {round}: {wins:?}");
         let (body, winner) = &wins[0];
@@ -84,11 +98,19 @@ fn r91_a_members_lock_keeps_others_out_with_423() {
     node.cli(&["share", "add", "alice:/Team", "bob", "rw"]).ok();
     bob.put(&at("Team/plan"), "bob was here").assert_status(204);
     let body = r#"<?xml version="1.0"?><lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype><owner>alice</owner></lockinfo>"#;
-    let lock = alice.request("LOCK", &at("Team/plan")).body(body).send().expect_status(200);
+    let lock = alice
+        .request("LOCK", &at("Team/plan"))
+        .body(body)
+        .send()
+        .expect_status(200);
     let token = lock.header("lock-token").unwrap().to_owned();
     bob.put(&at("Team/plan"), "2").assert_status(423);
     // A token counts for its account only.
-    let stolen = bob.request("PUT", &at("Team/plan")).header("If", &format!("({token})")).body("3").send();
+    let stolen = bob
+        .request("PUT", &at("Team/plan"))
+        .header("If", &format!("({token})"))
+        .body("3")
+        .send();
     assert!([412, 423].contains(&stolen.status), "{stolen:?}");
     alice
         .request("PUT", &at("Team/plan"))
@@ -96,7 +118,11 @@ fn r91_a_members_lock_keeps_others_out_with_423() {
         .body("4")
         .send()
         .assert_status(204);
-    alice.request("UNLOCK", &at("Team/plan")).header("Lock-Token", &token).send().assert_status(204);
+    alice
+        .request("UNLOCK", &at("Team/plan"))
+        .header("Lock-Token", &token)
+        .send()
+        .assert_status(204);
     bob.put(&at("Team/plan"), "5").assert_status(204);
 }
 
@@ -104,12 +130,24 @@ fn r91_a_members_lock_keeps_others_out_with_423() {
 fn create_only_and_replace_only_puts_are_decided_by_the_server() {
     let (node, alice) = alice_at_home();
     let create = |body: &str| {
-        alice.request("PUT", &at("one")).header("If-None-Match", "*").body(body).send()
+        alice
+            .request("PUT", &at("one"))
+            .header("If-None-Match", "*")
+            .body(body)
+            .send()
     };
     create("a").assert_status(201);
     create("b").assert_status(412);
-    alice.request("PUT", &at("none")).header("If-Match", "*").body("c").send().assert_status(412);
+    alice
+        .request("PUT", &at("none"))
+        .header("If-Match", "*")
+        .body("c")
+        .send()
+        .assert_status(412);
     let listed = names(&alice.propfind(&at(""), "1").expect_status(207).text());
     assert!(!listed.iter().any(|name| name == "none"), "{listed:?}");
-    assert_eq!(node.https().basic("alice", PASSWORD).get(&at("one")).text(), "a");
+    assert_eq!(
+        node.https().basic("alice", PASSWORD).get(&at("one")).text(),
+        "a"
+    );
 }
