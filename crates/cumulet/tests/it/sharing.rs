@@ -243,11 +243,11 @@ fn networks() -> Option<Networks> {
 }
 
 impl Networks {
-    fn from_lan(&self, arguments: &[&str]) -> String {
+    fn at_home(&self, arguments: &[&str]) -> String {
         curl_in(&self.net.lan(), Some(Net::NEIGHBOR), arguments)
     }
 
-    fn from_away(&self, arguments: &[&str]) -> String {
+    fn elsewhere(&self, arguments: &[&str]) -> String {
         curl_in(&self.net.away(), None, arguments)
     }
 }
@@ -258,17 +258,17 @@ fn r18_the_same_account_and_address_work_at_home_and_away() {
     let user = format!("alice:{PASSWORD}");
     let url = format!("{}{}", nets.base, at("file"));
     assert_eq!(
-        nets.from_lan(&["-u", &user, "-X", "PUT", "-d", "home", &url]),
+        nets.at_home(&["-u", &user, "-X", "PUT", "-d", "home", &url]),
         "201"
     );
-    assert_eq!(nets.from_away(&["-u", &user, &url]), "200");
+    assert_eq!(nets.elsewhere(&["-u", &user, &url]), "200");
     assert_eq!(
-        nets.from_away(&["-u", &user, "-X", "PUT", "-d", "away", &url]),
+        nets.elsewhere(&["-u", &user, "-X", "PUT", "-d", "away", &url]),
         "204"
     );
-    assert_eq!(nets.from_lan(&["-u", &user, &url]), "200");
+    assert_eq!(nets.at_home(&["-u", &user, &url]), "200");
     // Being at home grants nothing.
-    assert_eq!(nets.from_lan(&[&url]), "401");
+    assert_eq!(nets.at_home(&[&url]), "401");
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
     let user = format!("alice:{PASSWORD}");
     let base = &nets.base;
     let put = |path: &str| {
-        nets.from_lan(&[
+        nets.at_home(&[
             "-u",
             &user,
             "-X",
@@ -288,7 +288,7 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
         ])
     };
     assert_eq!(
-        nets.from_lan(&[
+        nets.at_home(&[
             "-u",
             &user,
             "-X",
@@ -300,14 +300,14 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
     assert_eq!(put("Private/diary"), "201");
     assert_eq!(put("open"), "201");
     let link = link(&nets.node, &["alice:/Private/diary", "--right", "download"]);
-    assert_eq!(nets.from_away(&[&format!("{base}{link}")]), "200");
+    assert_eq!(nets.elsewhere(&[&format!("{base}{link}")]), "200");
     nets.node.cli(&["lan-only", "on", "alice:/Private"]).ok();
     let diary = format!("{base}{}", at("Private/diary"));
-    assert_eq!(nets.from_lan(&["-u", &user, &diary]), "200");
+    assert_eq!(nets.at_home(&["-u", &user, &diary]), "200");
     // Away: the owner's account, the owner's writes, and a link made before, all the same 404.
-    assert_eq!(nets.from_away(&["-u", &user, &diary]), "404");
+    assert_eq!(nets.elsewhere(&["-u", &user, &diary]), "404");
     assert_eq!(
-        nets.from_away(&["-u", &user, "-X", "PUT", "-d", "y", &diary]),
+        nets.elsewhere(&["-u", &user, "-X", "PUT", "-d", "y", &diary]),
         "404"
     );
     let copy = [
@@ -319,7 +319,7 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
         &format!("Destination: {base}{}", at("stolen")),
         &diary,
     ];
-    assert_eq!(nets.from_away(&copy), "404");
+    assert_eq!(nets.elsewhere(&copy), "404");
     let home_copy = [
         "-u",
         &user,
@@ -329,11 +329,11 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
         &format!("Destination: {diary}2"),
         &format!("{base}{}", at("open")),
     ];
-    assert!(["403", "404", "409"].contains(&nets.from_away(&home_copy).as_str()));
-    assert_eq!(nets.from_away(&[&format!("{base}{link}")]), "404");
-    assert_eq!(nets.from_lan(&[&format!("{base}{link}")]), "200");
+    assert!(["403", "404", "409"].contains(&nets.elsewhere(&home_copy).as_str()));
+    assert_eq!(nets.elsewhere(&[&format!("{base}{link}")]), "404");
+    assert_eq!(nets.at_home(&[&format!("{base}{link}")]), "200");
     assert_eq!(
-        nets.from_away(&["-u", &user, &format!("{base}{}", at("open"))]),
+        nets.elsewhere(&["-u", &user, &format!("{base}{}", at("open"))]),
         "200"
     );
     // Neither does a listing tell.
@@ -353,7 +353,7 @@ fn r105_a_lan_only_folder_does_not_exist_elsewhere() {
     ]));
     assert!(!listing.contains("Private"), "{listing}");
     nets.node.cli(&["lan-only", "off", "alice:/Private"]).ok();
-    assert_eq!(nets.from_away(&["-u", &user, &diary]), "200");
+    assert_eq!(nets.elsewhere(&["-u", &user, &diary]), "200");
 }
 
 #[test]
@@ -362,10 +362,10 @@ fn r105_a_lan_only_service_does_not_exist_elsewhere() {
     let user = format!("alice:{PASSWORD}");
     let url = format!("{}{}", nets.base, at(""));
     let ask = ["-u", &user, "-X", "PROPFIND", "-H", "Depth: 0", &url];
-    assert_eq!(nets.from_away(&ask), "207");
+    assert_eq!(nets.elsewhere(&ask), "207");
     nets.node.cli(&["lan-only", "on", "files"]).ok();
-    assert!(["403", "404"].contains(&nets.from_away(&ask).as_str()));
-    assert_eq!(nets.from_lan(&ask), "207");
+    assert!(["403", "404"].contains(&nets.elsewhere(&ask).as_str()));
+    assert_eq!(nets.at_home(&ask), "207");
 }
 
 #[test]
