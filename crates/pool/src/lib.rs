@@ -20,6 +20,7 @@ pub mod model;
 mod path;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
+pub mod watch;
 
 use std::fs::File;
 use std::path::Path;
