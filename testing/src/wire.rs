@@ -194,3 +194,50 @@ impl Wire {
         Ok(String::from_utf8_lossy(&line).into_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What a client reads when a server writes `bytes` and hangs up.
+    fn read(method: &str, bytes: &'static [u8]) -> io::Result<Reply> {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        std::thread::spawn(move || server.accept().unwrap().0.write_all(bytes).unwrap());
+        let mut wire = Wire::connect(address, None, Duration::from_secs(5)).unwrap();
+        wire.read_reply(method)
+    }
+
+    #[test]
+    fn bodies_are_read_by_length_by_chunks_and_to_the_end() {
+        for bytes in [
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello rest"[..],
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhello",
+        ] {
+            let reply = read("GET", bytes).unwrap();
+            assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+        }
+    }
+
+    #[test]
+    fn a_cut_answer_is_no_answer() {
+        for bytes in [
+            &b""[..],
+            b"HTTP/1.1 20",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        ] {
+            assert!(read("GET", bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn answers_without_a_body_end_with_their_head() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(read("HEAD", head).unwrap().body, b"");
+    }
+}

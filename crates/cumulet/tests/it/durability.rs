@@ -305,3 +305,35 @@ fn locks_and_properties_are_in_the_log_before_they_are_acknowledged() {
         exchange.then(written, "flush of the log", flushes_log);
     }
 }
+
+#[test]
+fn a_trace_with_a_flush_after_the_answer_is_found_out() {
+    let trace = "\
+10 08:00:00.000001 read(9<socket:[1]>, \"PUT /dav/files/alice/small HTTP/1.1\", 99) = 99
+11 08:00:00.000002 write(12</c/.cumulet/tmp/x>, \"12\", 2) = 2
+11 08:00:00.000003 fdatasync(12</c/.cumulet/tmp/x> <unfinished ...>
+10 08:00:00.000004 epoll_wait(4) = 1
+11 08:00:00.000005 <... fdatasync resumed>) = 0
+11 08:00:00.000006 fsync(13</c/.cumulet/tmp>) = 0
+12 08:00:00.000007 pwrite64(5</c/.cumulet/catalog.db-wal>, \"\", 4096, 0) = 4096
+12 08:00:00.000008 fdatasync(5</c/.cumulet/catalog.db-wal>) = 0
+11 08:00:00.000009 renameat2(3</c>, \"x\", 3</c>, \"small\", RENAME_NOREPLACE) = 0
+12 08:00:00.000010 pwrite64(5</c/.cumulet/catalog.db-wal>, \"\", 4096, 4096) = 4096
+12 08:00:00.000011 fdatasync(5</c/.cumulet/catalog.db-wal>) = 0
+10 08:00:00.000012 write(9<socket:[1]>, \"HTTP/1.1 201 Created\", 20) = 20
+";
+    let put = "/dav/files/alice/small";
+    assert_order_of_a_put(&Exchange::find(&calls(trace), "PUT", put, "201"));
+    // Each flush, moved behind the answer, must be missed.
+    let lines: Vec<&str> = trace.lines().collect();
+    for late in [4, 5, 7, 10] {
+        let mut lines = lines.clone();
+        let flush = lines.remove(late);
+        lines.push(flush);
+        let calls = calls(&lines.join("\n"));
+        let found = std::panic::catch_unwind(|| {
+            assert_order_of_a_put(&Exchange::find(&calls, "PUT", put, "201"));
+        });
+        assert!(found.is_err(), "not missed: {flush}");
+    }
+}
