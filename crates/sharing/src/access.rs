@@ -1,15 +1,88 @@
 //! From the database to the decision: grants, links and LAN-only flags of one chain.
+//!
+//! What is LAN-only and what was granted to whom is small and read all the time, so it is kept in
+//! memory under a generation that every change raises after its commit: a stale copy is dropped at
+//! the latest by the first question asked after the change was answered.
 
-use protocol::Fid;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::actor::Asker;
-use crate::permission::{Decision, Need, Right, Service, Target};
+use protocol::{AccountId, Fid};
+use rusqlite::Connection;
+
+use crate::actor::{Asker, Place, Who};
+use crate::grant::{self, Grant, LanOnly};
+use crate::link::{self, LinkState};
+use crate::permission::{self, Access, Decision, Facts, LinkFacts, Need, Right, Service, Target};
 use crate::{Sharing, SharingError};
+
+/// Accounts whose grants are kept in memory.
+const ACCOUNTS_KEPT: usize = 256;
+
+/// What is LAN-only.
+#[derive(Debug, Default)]
+struct Flags {
+    entries: Arc<HashSet<Fid>>,
+    services: HashSet<Service>,
+}
+
+/// Copies of small tables in memory.
+#[derive(Default)]
+pub(crate) struct Rights {
+    generation: AtomicU64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    generation: u64,
+    flags: Option<Arc<Flags>>,
+    grants: HashMap<AccountId, Arc<HashMap<Fid, Vec<Grant>>>>,
+}
+
+impl Rights {
+    /// Drops all copies; called after each change of grants, LAN-only flags and accounts.
+    pub(crate) fn void(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The copy that `get` finds, or what `load` reads; kept only if nothing changed meanwhile.
+    fn kept_or<T: Clone>(
+        &self,
+        get: impl Fn(&Kept) -> Option<T>,
+        load: impl FnOnce() -> Result<T, SharingError>,
+        put: impl FnOnce(&mut Kept, T),
+    ) -> Result<T, SharingError> {
+        let generation = self.generation.load(Ordering::SeqCst);
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut kept = lock();
+            if kept.generation < generation {
+                *kept = Kept {
+                    generation,
+                    ..Kept::default()
+                };
+            }
+            if kept.generation == generation
+                && let Some(found) = get(&kept)
+            {
+                return Ok(found);
+            }
+        }
+        let loaded = load()?;
+        let mut kept = lock();
+        if kept.generation == generation {
+            put(&mut kept, loaded.clone());
+        }
+        Ok(loaded)
+    }
+}
 
 /// What somebody may see in listings: which children to leave out.
 #[derive(Debug, Clone, Default)]
 pub struct Visibility {
-    hidden: std::sync::Arc<std::collections::HashSet<Fid>>,
+    hidden: Arc<HashSet<Fid>>,
 }
 
 impl Visibility {
@@ -35,16 +108,136 @@ impl Sharing {
         target: &Target<'_>,
         right: Right,
     ) -> Result<Decision, SharingError> {
-        todo!()
+        let facts = self.facts(asker, service, target)?;
+        Ok(permission::decide(asker, service, target, &facts, right))
     }
 
     /// What can be said of a route before its target is known; see [`Need::gate`].
     pub fn gate(&self, asker: &Asker, need: &Need) -> Result<Decision, SharingError> {
-        todo!()
+        let lan_only = self.flags()?.services.contains(&need.service);
+        Ok(need.gate(asker, lan_only))
     }
 
     /// What listings for `asker` leave out: LAN-only entries for everybody who is away.
     pub fn visibility(&self, asker: &Asker) -> Result<Visibility, SharingError> {
-        todo!()
+        let hidden = match asker.place {
+            Place::Away => self.flags()?.entries.clone(),
+            Place::Lan | Place::Console => Arc::default(),
+        };
+        Ok(Visibility { hidden })
     }
+
+    fn facts(
+        &self,
+        asker: &Asker,
+        service: Service,
+        target: &Target<'_>,
+    ) -> Result<Facts, SharingError> {
+        let flags = self.flags()?;
+        let mut facts = Facts {
+            service_lan_only: flags.services.contains(&service),
+            ..Facts::default()
+        };
+        let (space_owner, chain, link) = match target {
+            Target::Nothing | Target::Account(_) | Target::Node => return Ok(facts),
+            Target::Entry { space_owner, chain } => (*space_owner, *chain, asker_link(asker)),
+            Target::Link {
+                link,
+                space_owner,
+                chain,
+            } => (*space_owner, *chain, Some(link.id)),
+        };
+        facts.entry_lan_only = chain.iter().any(|fid| flags.entries.contains(fid));
+        if let Some(account) = asker.account().filter(|account| *account != space_owner) {
+            let grants = self.grants_of(account)?;
+            facts.grant = best(&grants, space_owner, chain);
+            facts.grant_from_above = best(&grants, space_owner, chain.get(1..).unwrap_or(&[]));
+        }
+        if let Some(id) = link {
+            let now = self.now();
+            let link = self.read(|c| link::by_id(c, id))?;
+            facts.link = link
+                .filter(|link| link.state(now) == LinkState::Usable)
+                .map(|link| LinkFacts {
+                    right: link.right,
+                    covers: link.created_by == space_owner && chain.contains(&link.fid),
+                    covers_from_above: link.created_by == space_owner
+                        && chain.iter().skip(1).any(|fid| *fid == link.fid),
+                });
+        }
+        Ok(facts)
+    }
+
+    fn flags(&self) -> Result<Arc<Flags>, SharingError> {
+        self.0.rights.kept_or(
+            |kept| kept.flags.clone(),
+            || self.read(load_flags),
+            |kept, flags| kept.flags = Some(flags),
+        )
+    }
+
+    /// Grants by entry.
+    fn grants_of(&self, account: AccountId) -> Result<Arc<HashMap<Fid, Vec<Grant>>>, SharingError> {
+        self.0.rights.kept_or(
+            |kept| kept.grants.get(&account).cloned(),
+            || {
+                let mut by_entry: HashMap<Fid, Vec<Grant>> = HashMap::new();
+                for grant in self.read(|c| grant::granted_to(c, account))? {
+                    by_entry.entry(grant.fid).or_default().push(grant);
+                }
+                Ok(Arc::new(by_entry))
+            },
+            |kept, grants| {
+                if kept.grants.len() >= ACCOUNTS_KEPT {
+                    kept.grants.clear();
+                }
+                kept.grants.insert(account, grants);
+            },
+        )
+    }
+}
+
+fn asker_link(asker: &Asker) -> Option<i64> {
+    match &asker.who {
+        Who::Link { id, .. } => Some(*id),
+        Who::Account { .. } | Who::Nobody => None,
+    }
+}
+
+/// The best grant on one of `chain`; only the owner of the space can have given it.
+fn best(
+    grants: &HashMap<Fid, Vec<Grant>>,
+    space_owner: AccountId,
+    chain: &[Fid],
+) -> Option<Access> {
+    // Most accounts were given nothing at all.
+    if grants.is_empty() {
+        return None;
+    }
+    chain
+        .iter()
+        .filter_map(|fid| grants.get(fid))
+        .flatten()
+        .filter(|grant| grant.by == space_owner)
+        .map(|grant| grant.access)
+        .max()
+}
+
+fn load_flags(c: &Connection) -> Result<Arc<Flags>, SharingError> {
+    let mut entries = HashSet::new();
+    let mut services = HashSet::new();
+    for what in grant::lan_only(c)? {
+        match what {
+            LanOnly::Entry(fid) => {
+                entries.insert(fid);
+            }
+            LanOnly::Service(service) => {
+                services.insert(service);
+            }
+        }
+    }
+    Ok(Arc::new(Flags {
+        entries: Arc::new(entries),
+        services,
+    }))
 }

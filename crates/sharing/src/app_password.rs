@@ -6,11 +6,14 @@
 use std::net::IpAddr;
 
 use protocol::{AccountId, Timestamp};
+use rusqlite::{OptionalExtension, params};
 
-use crate::{Sharing, SharingError};
+use crate::account::{self, Account};
+use crate::keys::{self, SecretHash, Use};
+use crate::{Sharing, SharingError, parse_address};
 
 /// Most app passwords of one account.
-pub const APP_PASSWORDS_MAX: usize = 100;
+pub const APP_PASSWORDS_MAX: u32 = 100;
 
 /// An app password as its owner sees it in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,10 @@ pub struct AppPassword {
     pub last_from: Option<IpAddr>,
 }
 
+/// 7 groups of 4 letters: 140 random bits.
+const GROUPS: usize = 7;
+const LABEL_CHARS_MAX: usize = 100;
+
 impl Sharing {
     /// Makes an app password and shows it this one time, in groups such as `k3vq-…`.
     ///
@@ -36,16 +43,114 @@ impl Sharing {
         account: AccountId,
         label: &str,
     ) -> Result<String, SharingError> {
-        todo!()
+        let label = label.trim().to_owned();
+        if label.is_empty()
+            || label.chars().count() > LABEL_CHARS_MAX
+            || label.contains(char::is_control)
+        {
+            return Err(SharingError::BadInput {
+                what: "label of the app password",
+                why: "expected 1 to 100 characters, such as the name of the device".into(),
+            });
+        }
+        let secret = keys::readable(GROUPS)?;
+        let hash = self
+            .app_password_hash(&secret)
+            .expect("what was drawn has the right form");
+        let now = self.now();
+        self.change_account(account, move |tx| {
+            let count: u32 = tx.query_row(
+                "SELECT count(*) FROM app_password WHERE account = ?1",
+                [account.0],
+                |row| row.get(0),
+            )?;
+            if count >= APP_PASSWORDS_MAX {
+                return Err(SharingError::TooMany {
+                    what: "app passwords",
+                    count,
+                });
+            }
+            tx.execute(
+                "INSERT INTO app_password (hash, account, label, created) VALUES (?1, ?2, ?3, ?4)",
+                params![&hash[..], account.0, label, now.0],
+            )?;
+            Ok(())
+        })?;
+        Ok(secret)
     }
 
     /// The app passwords of an account, newest first.
     pub fn app_passwords(&self, account: AccountId) -> Result<Vec<AppPassword>, SharingError> {
-        todo!()
+        self.read(|c| {
+            let mut statement = c.prepare_cached(
+                "SELECT id, label, created, last_used, last_from FROM app_password
+                 WHERE account = ?1 ORDER BY id DESC",
+            )?;
+            let rows = statement.query_map([account.0], |row| {
+                Ok(AppPassword {
+                    id: row.get(0)?,
+                    label: row.get(1)?,
+                    created: Timestamp(row.get(2)?),
+                    last_used: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+                    last_from: row
+                        .get::<_, Option<String>>(4)?
+                        .and_then(|text| parse_address(&text)),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// Takes one away from its next request on; false if it is not there.
     pub fn revoke_app_password(&self, account: AccountId, id: i64) -> Result<bool, SharingError> {
-        todo!()
+        let gone = self.write(move |tx| {
+            let sql = "DELETE FROM app_password WHERE account = ?1 AND id = ?2";
+            Ok(tx.execute(sql, [account.0, id])? > 0)
+        });
+        self.0.credentials.void();
+        gone
+    }
+
+    /// The stored form of a secret that looks like an app password.
+    pub(crate) fn app_password_hash(&self, typed: &str) -> Option<SecretHash> {
+        let plain = keys::unreadable(typed, GROUPS)?;
+        Some(self.0.keys.hash(Use::AppPassword, &[plain.as_bytes()]))
+    }
+
+    /// The app password with this hash, if it is one of the account of this name.
+    pub(crate) fn find_app_password(
+        &self,
+        name: &str,
+        hash: &SecretHash,
+    ) -> Result<Option<(Account, i64, String)>, SharingError> {
+        self.read(|c| {
+            let found = c
+                .prepare_cached(&format!(
+                    "SELECT {}, app_password.id, app_password.label
+                     FROM app_password JOIN account ON account.id = app_password.account
+                     WHERE app_password.hash = ?1 AND account.name_key = ?2",
+                    account::COLUMNS
+                ))?
+                .query_row(params![&hash[..], account::key_of(name)], |row| {
+                    Ok((account::from_row(row)?, row.get(8)?, row.get(9)?))
+                })
+                .optional()?;
+            let Some((account, id, label)) = found else {
+                return Ok(None);
+            };
+            Ok(Some((account?, id, label)))
+        })
+    }
+
+    /// Notes a use, without waiting: losing it at a crash costs a minute in a list.
+    pub(crate) fn note_app_password(&self, id: i64, from: IpAddr) {
+        let now = self.now();
+        drop(self.0.database.write_later(move |tx| {
+            tx.prepare_cached(
+                "UPDATE app_password SET last_used = ?2, last_from = ?3 WHERE id = ?1",
+            )?
+            .execute(params![id, now.0, from.to_canonical().to_string()])?;
+            Ok::<_, SharingError>(())
+        }));
     }
 }

@@ -16,20 +16,32 @@ mod account;
 mod actor;
 mod app_password;
 pub mod audit;
+mod basic;
 mod error;
 mod grant;
+mod keys;
 mod link;
 mod login;
+mod password;
 pub mod permission;
 mod schema;
 mod session;
+mod setup;
+#[cfg(test)]
+mod tests;
+mod throttle;
 mod totp;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use database::Database;
-use protocol::{Clock, NodeSecret};
+use protocol::{Clock, NodeSecret, Timestamp};
+use rusqlite::Connection;
+
+use keys::Keys;
+use password::Passwords;
 
 pub use access::Visibility;
 pub use account::{
@@ -39,12 +51,12 @@ pub use actor::{Asker, Client, Place, Via, Who};
 pub use app_password::{APP_PASSWORDS_MAX, AppPassword};
 pub use audit::{Action, AuditFilter, AuditPage, AuditReport, AuditRow, Event, Outcome};
 pub use error::{LoginError, SharingError};
-pub use grant::{Grant, Grantee, LanOnly};
-pub use link::{Link, LinkRight, LinkState, LinksOf, NewLink};
+pub use grant::{GRANTS_MAX, Grant, Grantee, LanOnly};
+pub use link::{LINKS_MAX, Link, LinkRight, LinkState, LinksOf, NewLink};
 pub use login::Step;
 pub use permission::{Access, Decision, Need, Object, Right, Service, Target};
 pub use schema::SCHEMA;
-pub use session::{SESSION_AGE_MAX, SESSION_IDLE_MAX, Session, SessionInfo};
+pub use session::{SESSION_AGE_MAX, SESSION_IDLE_MAX, SESSIONS_MAX, Session, SessionInfo};
 pub use totp::{Enrolment, RECOVERY_CODES};
 
 /// Handle to all of it; clones share everything.
@@ -54,24 +66,73 @@ pub struct Sharing(Arc<Inner>);
 struct Inner {
     database: Database,
     clock: Clock,
+    secret: NodeSecret,
+    keys: Keys,
+    passwords: Passwords,
+    credentials: basic::Credentials,
+    rights: access::Rights,
+    log: audit::Log,
 }
 
 impl Sharing {
     /// Opens people, links and audit log in `database` (area `"sharing"`, [`SCHEMA`]).
     ///
-    /// `state` is the folder for the audit log's head.
+    /// `state` is the folder for the audit log's head. Compares the log with its sealed head; if
+    /// they do not fit, the log itself says so from then on.
     pub fn open(
         database: Database,
         clock: Clock,
         secret: &NodeSecret,
         state: &Path,
     ) -> Result<Self, SharingError> {
-        todo!()
+        let sharing = Self(Arc::new(Inner {
+            database,
+            clock,
+            secret: secret.clone(),
+            keys: Keys::new(secret),
+            passwords: Passwords::default(),
+            credentials: basic::Credentials::default(),
+            rights: access::Rights::default(),
+            log: audit::Log::new(state, secret.id()),
+        }));
+        sharing.examine_head()?;
+        sharing.seal_head()?;
+        Ok(sharing)
     }
 
     /// The present, by the clock this was opened with.
     #[must_use]
-    pub fn now(&self) -> protocol::Timestamp {
+    pub fn now(&self) -> Timestamp {
         (self.0.clock)()
     }
+
+    /// Removes sessions that are over and delays that are forgotten; for a worker, about hourly.
+    /// Tells how many rows went.
+    pub fn forget_expired(&self) -> Result<usize, SharingError> {
+        let now = self.now();
+        self.write(move |tx| Ok(session::forget(tx, now)? + throttle::forget(tx, now)?))
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, SharingError> + Send + 'static,
+    ) -> Result<T, SharingError> {
+        self.0.database.write(job)
+    }
+
+    fn read<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, SharingError>,
+    ) -> Result<T, SharingError> {
+        self.0.database.read(look)
+    }
+}
+
+/// Cuts `text` to at most `bytes`, between characters.
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
 }

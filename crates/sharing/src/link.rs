@@ -6,11 +6,16 @@
 use std::net::IpAddr;
 
 use protocol::{AccountId, Fid, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::account::PASSWORD_BYTES_MAX;
+use crate::keys::{SecretHash, Use, from_token, random, to_token};
+use crate::password::constant_time_equal;
+use crate::throttle::{self, Guess, Kind};
 use crate::{LoginError, Sharing, SharingError};
 
 /// Most links of one account; bounds tables and pages.
-pub const LINKS_MAX: usize = 10_000;
+pub const LINKS_MAX: u32 = 10_000;
 
 /// What a link allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -149,40 +154,137 @@ pub enum LinksOf {
     Entry(Fid),
 }
 
+/// 128 random bits, 22 characters.
+const TOKEN_BYTES: usize = 16;
+const LABEL_CHARS_MAX: usize = 100;
+const COLUMNS: &str = "id, fid, access, label, password IS NOT NULL, password_version, expires, \
+     downloads_max, downloads, created_by, created, revoked";
+
 impl Sharing {
     /// Makes a link; the token (22 characters) goes into `/s/TOKEN`.
     pub fn add_link(&self, new: NewLink) -> Result<(Link, String), SharingError> {
-        todo!()
+        let label = check(&new, self.now())?;
+        let password = match &new.password {
+            Some(password) => Some(self.link_password_hash(password)?),
+            None => None,
+        };
+        let token = random::<TOKEN_BYTES>()?;
+        let hash = self.token_hash(&token);
+        let sealed = self.0.keys.seal(&about(&hash), &token)?;
+        let now = self.now();
+        let link = self.write(move |tx| {
+            let count: u32 = tx.query_row(
+                "SELECT count(*) FROM link WHERE created_by = ?1",
+                [new.created_by.0],
+                |row| row.get(0),
+            )?;
+            if count >= LINKS_MAX {
+                return Err(SharingError::TooMany {
+                    what: "links",
+                    count,
+                });
+            }
+            tx.execute(
+                "INSERT INTO link (token_hash, sealed_token, fid, access, label, password, expires,
+                   downloads_max, created_by, created)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    &hash[..],
+                    sealed,
+                    new.fid.0,
+                    new.right.name(),
+                    label,
+                    password,
+                    new.expires.map(|t| t.0),
+                    new.downloads_max,
+                    new.created_by.0,
+                    now.0
+                ],
+            )?;
+            by_id(tx, tx.last_insert_rowid())?.ok_or(SharingError::Missing("link"))
+        })?;
+        Ok((link, to_token(&token)))
     }
 
     /// Links in any state, newest first.
     pub fn links(&self, of: LinksOf) -> Result<Vec<Link>, SharingError> {
-        todo!()
+        let (filter, number) = match of {
+            LinksOf::Everybody => ("?1 = ?1", 0),
+            LinksOf::Account(account) => ("created_by = ?1", account.0),
+            LinksOf::Entry(fid) => ("fid = ?1", fid.0),
+        };
+        self.read(|c| {
+            let mut statement = c.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM link WHERE {filter} ORDER BY id DESC"
+            ))?;
+            let rows = statement.query_map([number], from_row)?;
+            rows.map(|row| row?).collect()
+        })
     }
 
     /// A link in any state by its number.
     pub fn link(&self, id: i64) -> Result<Option<Link>, SharingError> {
-        todo!()
+        self.read(|c| by_id(c, id))
     }
 
     /// The link of a token if it can be used now; `None` is the same for dead and unknown.
     pub fn link_by_token(&self, token: &str) -> Result<Option<Link>, SharingError> {
-        todo!()
+        let Some(token) = from_token::<TOKEN_BYTES>(token) else {
+            return Ok(None);
+        };
+        let hash = self.token_hash(&token);
+        let now = self.now();
+        let link = self.read(|c| {
+            c.prepare_cached(&format!("SELECT {COLUMNS} FROM link WHERE token_hash = ?1"))?
+                .query_row([&hash[..]], from_row)
+                .optional()?
+                .transpose()
+        })?;
+        Ok(link.filter(|link| link.state(now) == LinkState::Usable))
     }
 
     /// The token again, for the owner to copy.
     pub fn link_token(&self, id: i64) -> Result<Option<String>, SharingError> {
-        todo!()
+        let stored: Option<(Vec<u8>, Vec<u8>)> = self.read(|c| {
+            Ok(
+                c.prepare_cached("SELECT token_hash, sealed_token FROM link WHERE id = ?1")?
+                    .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?,
+            )
+        })?;
+        let Some((hash, sealed)) = stored else {
+            return Ok(None);
+        };
+        let token = self.0.keys.open("link token", &about(&hash), &sealed)?;
+        Ok(Some(to_token(&token)))
     }
 
     /// Takes a link back; counts from the next request on. False if there is none or it was dead.
     pub fn revoke_link(&self, id: i64) -> Result<bool, SharingError> {
-        todo!()
+        let now = self.now();
+        self.write(move |tx| {
+            let sql = "UPDATE link SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL";
+            Ok(tx.execute(sql, [id, now.0])? > 0)
+        })
     }
 
     /// Sets or removes a link's password; unlock cookies given before are void.
     pub fn set_link_password(&self, id: i64, password: Option<&str>) -> Result<(), SharingError> {
-        todo!()
+        let hash = match password {
+            Some(password) => Some(self.link_password_hash(password)?),
+            None => None,
+        };
+        let changed = self.write(move |tx| {
+            Ok(tx.execute(
+                "UPDATE link SET password = ?2, password_version = password_version + 1
+                 WHERE id = ?1",
+                params![id, hash],
+            )?)
+        })?;
+        match changed {
+            0 => Err(SharingError::Missing("link")),
+            _ => Ok(()),
+        }
     }
 
     /// Checks a link's password; the result is the value of the unlock cookie.
@@ -194,13 +296,44 @@ impl Sharing {
         password: &str,
         address: IpAddr,
     ) -> Result<String, LoginError> {
-        todo!()
+        let id = link.id;
+        let guesses = vec![Guess::new(Kind::Link, &id.to_be_bytes(), address)];
+        self.begin_guess(&guesses)?;
+        let stored: Option<(Option<String>, i64)> = self.read(|c| {
+            Ok(
+                c.prepare_cached("SELECT password, password_version FROM link WHERE id = ?1")?
+                    .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?,
+            )
+        })?;
+        let (stored, version) = stored.unwrap_or((None, link.password_version));
+        let verified = self
+            .0
+            .passwords
+            .verify(&self.0.keys, stored.as_deref(), password);
+        match verified {
+            Err(SharingError::Busy) => Err(LoginError::Busy),
+            Err(error) => Err(error.into()),
+            Ok(false) => {
+                self.note_wrong_link_password(id, address);
+                Err(LoginError::Wrong)
+            }
+            Ok(true) => {
+                self.write(move |tx| Ok(throttle::succeed(tx, &guesses)?))?;
+                Ok(to_token(&self.unlock_proof(id, version)))
+            }
+        }
     }
 
     /// True if the link has no password or `cookie` was given for its present one.
     #[must_use]
     pub fn link_unlocked(&self, link: &Link, cookie: Option<&str>) -> bool {
-        todo!()
+        if !link.password {
+            return true;
+        }
+        cookie.and_then(from_token::<32>).is_some_and(|proof| {
+            constant_time_equal(&proof, &self.unlock_proof(link.id, link.password_version))
+        })
     }
 
     /// Counts one download; false (and nothing counted) if the limit was reached or it is dead.
@@ -208,11 +341,102 @@ impl Sharing {
     /// Called before the body is sent, so that two at once cannot both be the last one; a download
     /// that breaks off is given back by [`Sharing::uncount_download`].
     pub fn count_download(&self, link: i64) -> Result<bool, SharingError> {
-        todo!()
+        let now = self.now();
+        self.write(move |tx| {
+            let counted = tx.execute(
+                "UPDATE link SET downloads = downloads + 1
+                 WHERE id = ?1 AND revoked IS NULL AND (expires IS NULL OR expires > ?2)
+                   AND (downloads_max IS NULL OR downloads < downloads_max)",
+                [link, now.0],
+            )?;
+            Ok(counted > 0)
+        })
     }
 
     /// Gives back a counted download that did not finish.
     pub fn uncount_download(&self, link: i64) -> Result<(), SharingError> {
-        todo!()
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE link SET downloads = downloads - 1 WHERE id = ?1 AND downloads > 0",
+                [link],
+            )?;
+            Ok(())
+        })
     }
+
+    fn token_hash(&self, token: &[u8]) -> SecretHash {
+        self.0.keys.hash(Use::LinkToken, &[token])
+    }
+
+    fn unlock_proof(&self, link: i64, version: i64) -> SecretHash {
+        self.0.keys.hash(
+            Use::LinkUnlock,
+            &[&link.to_be_bytes(), &version.to_be_bytes()],
+        )
+    }
+
+    fn link_password_hash(&self, password: &str) -> Result<String, SharingError> {
+        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+            return Err(SharingError::BadInput {
+                what: "password of the link",
+                why: format!("expected 1 to {PASSWORD_BYTES_MAX} bytes, or none at all"),
+            });
+        }
+        self.0.passwords.hash(&self.0.keys, password)
+    }
+}
+
+/// Refuses a link that could never be used; returns the trimmed label.
+fn check(new: &NewLink, now: Timestamp) -> Result<String, SharingError> {
+    let bad = |what, why: &str| {
+        Err(SharingError::BadInput {
+            what,
+            why: why.to_owned(),
+        })
+    };
+    let label = new.label.trim();
+    if label.chars().count() > LABEL_CHARS_MAX || label.contains(char::is_control) {
+        return bad("label of the link", "expected at most 100 characters");
+    }
+    if new.expires.is_some_and(|expires| expires <= now) {
+        return bad("expiry of the link", "it lies in the past");
+    }
+    if new.downloads_max == Some(0) {
+        return bad("download limit of the link", "expected 1 or more, or none");
+    }
+    Ok(label.to_owned())
+}
+
+/// Binds a sealed token to its row.
+fn about(token_hash: &[u8]) -> Vec<u8> {
+    [b"link ".as_slice(), token_hash].concat()
+}
+
+pub(crate) fn by_id(c: &Connection, id: i64) -> Result<Option<Link>, SharingError> {
+    c.prepare_cached(&format!("SELECT {COLUMNS} FROM link WHERE id = ?1"))?
+        .query_row([id], from_row)
+        .optional()?
+        .transpose()
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Result<Link, SharingError>> {
+    let right: String = row.get(2)?;
+    let right = match right.parse() {
+        Ok(right) => right,
+        Err(why) => return Ok(Err(SharingError::Damaged { what: "link", why })),
+    };
+    Ok(Ok(Link {
+        id: row.get(0)?,
+        fid: Fid(row.get(1)?),
+        right,
+        label: row.get(3)?,
+        password: row.get(4)?,
+        password_version: row.get(5)?,
+        expires: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+        downloads_max: row.get(7)?,
+        downloads: row.get(8)?,
+        created_by: AccountId(row.get(9)?),
+        created: Timestamp(row.get(10)?),
+        revoked: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+    }))
 }

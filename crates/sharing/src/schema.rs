@@ -1,6 +1,119 @@
-//! The tables of this crate in the node's database.
+//! The tables of this crate in the node's database (`docs/formats/audit.md` describes the audit
+//! part). Instants are milliseconds since 1970.
 
 use database::Migration;
 
 /// Steps of the area `sharing`, in their order.
-pub const SCHEMA: &[Migration] = &[];
+pub const SCHEMA: &[Migration] = &[Migration {
+    name: "1 people, links, audit",
+    sql: "
+CREATE TABLE account (
+  id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+  name                TEXT NOT NULL,
+  name_key            TEXT NOT NULL UNIQUE,      -- lower case; decides who has the name
+  owner               INTEGER NOT NULL,
+  password            TEXT NOT NULL,             -- argon2id, peppered
+  language            TEXT,
+  theme               TEXT,
+  created             INTEGER NOT NULL,
+  basic_with_password INTEGER NOT NULL DEFAULT 1,
+  totp_secret         BLOB,                      -- sealed; NULL while there is no second factor
+  totp_offered        BLOB,                      -- sealed; shown but not confirmed
+  totp_last_step      INTEGER NOT NULL DEFAULT 0 -- no code of this or an earlier step counts
+) STRICT;
+CREATE TABLE recovery_code (
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  hash    BLOB NOT NULL,
+  PRIMARY KEY (account, hash)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE setup_token (
+  id   INTEGER PRIMARY KEY CHECK (id = 1),
+  hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE session (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  hash       BLOB NOT NULL UNIQUE,
+  account    INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  created    INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  address    TEXT NOT NULL,
+  user_agent TEXT NOT NULL
+) STRICT;
+CREATE INDEX session_account ON session (account);
+CREATE TABLE app_password (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  hash      BLOB NOT NULL UNIQUE,
+  account   INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  label     TEXT NOT NULL,
+  created   INTEGER NOT NULL,
+  last_used INTEGER,
+  last_from TEXT
+) STRICT;
+CREATE INDEX app_password_account ON app_password (account);
+CREATE TABLE throttle (
+  kind     TEXT NOT NULL,
+  subject  BLOB NOT NULL,
+  network  TEXT NOT NULL,
+  failures INTEGER NOT NULL,
+  last     INTEGER NOT NULL,
+  PRIMARY KEY (kind, subject, network)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE link (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  token_hash       BLOB NOT NULL UNIQUE,
+  sealed_token     BLOB NOT NULL,
+  fid              INTEGER NOT NULL,
+  access           TEXT NOT NULL,
+  label            TEXT NOT NULL,
+  password         TEXT,
+  password_version INTEGER NOT NULL DEFAULT 0,
+  expires          INTEGER,
+  downloads_max    INTEGER,
+  downloads        INTEGER NOT NULL DEFAULT 0,
+  created_by       INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  created          INTEGER NOT NULL,
+  revoked          INTEGER
+) STRICT;
+CREATE INDEX link_fid ON link (fid);
+CREATE INDEX link_created_by ON link (created_by);
+CREATE TABLE member_grant (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  fid     INTEGER NOT NULL,
+  account INTEGER REFERENCES account (id) ON DELETE CASCADE, -- NULL: everyone with an account
+  writes  INTEGER NOT NULL,
+  by      INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  created INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX member_grant_pair ON member_grant (fid, ifnull(account, -1));
+CREATE INDEX member_grant_account ON member_grant (account);
+CREATE INDEX member_grant_by ON member_grant (by);
+CREATE TABLE lan_only_entry (fid INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE lan_only_service (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+  seq     INTEGER PRIMARY KEY,
+  at      INTEGER NOT NULL,
+  account INTEGER,
+  actor   TEXT NOT NULL,
+  via     TEXT NOT NULL,
+  address TEXT NOT NULL,
+  action  TEXT NOT NULL,
+  space   INTEGER,
+  target  TEXT NOT NULL,
+  fid     INTEGER,
+  old_rev INTEGER,
+  new_rev INTEGER,
+  outcome TEXT NOT NULL,
+  detail  TEXT NOT NULL,
+  count   INTEGER NOT NULL,
+  hash    BLOB NOT NULL
+) STRICT;
+CREATE INDEX audit_fid ON audit (fid) WHERE fid IS NOT NULL;
+CREATE TABLE audit_cut (
+  id        INTEGER PRIMARY KEY CHECK (id = 1),
+  seq       INTEGER NOT NULL,
+  at        INTEGER NOT NULL,
+  hash      BLOB NOT NULL,
+  signature BLOB NOT NULL
+) STRICT;
+",
+}];

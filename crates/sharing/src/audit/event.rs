@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use protocol::{AccountId, Fid, Seq, SpaceId, Timestamp};
 
 use crate::actor::Asker;
-use crate::{Sharing, SharingError};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -207,50 +206,5 @@ impl Event {
             detail: String::new(),
             count: 1,
         }
-    }
-}
-
-impl Sharing {
-    /// Appends a row inside the caller's transaction, so that it is as durable as the change that
-    /// it tells of. Only on the database's writer.
-    pub fn record_in(
-        &self,
-        tx: &rusqlite::Connection,
-        event: &Event,
-    ) -> Result<(), rusqlite::Error> {
-        todo!()
-    }
-
-    /// Appends a row; returns when it is durable.
-    pub fn audit(&self, event: Event) -> Result<(), SharingError> {
-        todo!()
-    }
-
-    /// Notes that `asker` read an entry. Nothing for the space's owner; else one row per actor,
-    /// entry and 10 minutes.
-    pub fn audit_read(
-        &self,
-        asker: &Asker,
-        space_owner: AccountId,
-        fid: Fid,
-        path: &str,
-    ) -> Result<(), SharingError> {
-        todo!()
-    }
-
-    /// Notes that something was refused to `asker`. Of unknown actors the first one of an address
-    /// and minute is a row, the others are counted into a second row when the minute is over.
-    pub fn audit_refusal(
-        &self,
-        asker: &Asker,
-        target: &str,
-        detail: &str,
-    ) -> Result<(), SharingError> {
-        todo!()
-    }
-
-    /// Writes the counted refusals of minutes that are over; called by the sealing worker.
-    pub fn flush_refusals(&self) -> Result<(), SharingError> {
-        todo!()
     }
 }
