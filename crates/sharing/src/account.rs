@@ -262,7 +262,7 @@ pub(crate) fn insert(
     if count >= ACCOUNTS_MAX {
         return Err(SharingError::TooMany {
             what: "accounts",
-            count,
+            count: count as usize,
         });
     }
     tx.execute(

@@ -67,7 +67,7 @@ impl Sharing {
             if count >= APP_PASSWORDS_MAX {
                 return Err(SharingError::TooMany {
                     what: "app passwords",
-                    count,
+                    count: count as usize,
                 });
             }
             tx.execute(

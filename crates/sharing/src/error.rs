@@ -81,7 +81,7 @@ pub enum SharingError {
         /// Of what.
         what: &'static str,
         /// The limit.
-        count: u32,
+        count: usize,
     },
     /// The code does not match the enrolment, or none was begun.
     #[error("the code is wrong or too old; check the clock of the phone and try the next code")]

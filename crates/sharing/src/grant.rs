@@ -79,7 +79,7 @@ impl Sharing {
             if count >= GRANTS_MAX {
                 return Err(SharingError::TooMany {
                     what: "grants",
-                    count,
+                    count: count as usize,
                 });
             }
             tx.execute(

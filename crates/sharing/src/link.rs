@@ -181,7 +181,7 @@ impl Sharing {
             if count >= LINKS_MAX {
                 return Err(SharingError::TooMany {
                     what: "links",
-                    count,
+                    count: count as usize,
                 });
             }
             tx.execute(
