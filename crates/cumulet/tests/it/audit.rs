@@ -180,14 +180,20 @@ fn r103_a_rolled_back_database_is_caught() {
 fn r103_an_export_is_verified_without_the_node() {
     let (mut node, alice) = alice_at_home();
     alice.put(&at("file"), "x").assert_status(201);
+    node.stop();
     let export = node.cli(&["audit", "export"]).ok();
     assert!(export.lines().count() >= 2, "{export}");
-    node.stop();
     let file = node.scratch().join("audit.jsonl");
     fs::write(&file, &export).unwrap();
     let id = node.ready().line["id"].as_str().unwrap().to_owned();
     let path = file.to_string_lossy().into_owned();
-    let verify = |path: &str| node.cli(&["audit", "verify", "--file", path, "--node", &id]);
+    let head = node.state().join("audit-head.json");
+    let head = head.to_string_lossy().into_owned();
+    let verify = |path: &str| {
+        node.cli(&[
+            "audit", "verify", "--file", path, "--head", &head, "--node", &id,
+        ])
+    };
     assert_eq!(verify(&path).code, 0, "{}", verify(&path).stderr);
     fs::write(&file, export.replacen("alice", "mallory", 1)).unwrap();
     assert_eq!(verify(&path).code, 1);

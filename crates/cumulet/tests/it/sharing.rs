@@ -51,7 +51,7 @@ fn r19_a_link_opens_for_anybody_and_a_revoke_works_at_once() {
     let path = download_path(&guest, &link);
     assert_eq!(guest.get(&path).expect_status(200).text(), "pixels");
     let listed = node.cli(&["link", "list", "--json"]).json();
-    let id = listed["links"][0]["id"].to_string();
+    let id = listed[0]["id"].to_string();
     node.cli(&["link", "revoke", &id]).ok();
     guest.get(&path).assert_status(404);
     guest.get(&link).assert_status(404);
