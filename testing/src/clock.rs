@@ -45,7 +45,7 @@ impl FakeClock {
     }
 
     /// Lets `command` see this clock.
-    pub(crate) fn dress(&self, command: &mut Command) {
+    pub fn dress(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
             .env("FAKETIME_TIMESTAMP_FILE", &self.file)
