@@ -5,6 +5,7 @@ use std::path::PathBuf;
 /// Program and Debian package where their names differ.
 const PACKAGES: &[(&str, &str)] = &[
     ("mount.davfs", "davfs2"),
+    ("apache2", "apache2-bin"),
     ("gio", "libglib2.0-bin"),
     ("gvfsd", "gvfs-daemons"),
     ("dbus-run-session", "dbus-daemon"),

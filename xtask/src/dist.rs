@@ -198,14 +198,4 @@ mod tests {
         assert!(!has_interpreter(&stripped).unwrap());
         assert!(has_interpreter(b"#!/bin/sh").is_err());
     }
-
-    #[test]
-    #[ignore = "builds the program a second time, statically; `cargo xtask dist` makes the same check"]
-    fn r06_a_static_program_serves_in_a_bare_chroot() {
-        let options = Options {
-            dev: true,
-            ..Options::default()
-        };
-        assert!(dist(&options).unwrap());
-    }
 }

@@ -90,7 +90,8 @@ pub(crate) fn soak(options: &Options) -> anyhow::Result<bool> {
         "check": check.stdout.lines().take(10).collect::<Vec<_>>(),
     });
     println!("{report:#}");
-    if !options.dry && !options.quick {
+    // What a development build does says nothing about the product.
+    if !options.dry && !options.quick && !options.dev {
         figures::record(&crate::bench::page(), "soak", &page(&report))?;
     }
     Ok(good)

@@ -43,6 +43,7 @@ const RULES: &[(&str, Rule)] = &[
     ("folder is package", layout::folder_is_package),
     ("pure crates", layout::pure_crates),
     ("crates come from the workspace", layout::one_version),
+    ("crates that nobody takes", layout::unused),
     ("heads", source::heads),
     ("length", source::length),
     ("unfinished code", source::unfinished),

@@ -1,1 +1,1 @@
-
+//! People, sessions, links and grants over a real database.

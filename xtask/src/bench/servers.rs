@@ -115,11 +115,12 @@ impl Server {
     /// Apache mod_dav with mpm_event: HTTP without and with sendfile, and HTTPS.
     pub(crate) fn apache(folder: &Path) -> anyhow::Result<Self> {
         let program =
-            find("apache2").context("apache2 is not installed: apt-get install apache2")?;
+            find("apache2").context("apache2 is not installed: apt-get install apache2-bin")?;
         let files = folder.join("files");
         std::fs::create_dir_all(&files)?;
         let (off, on, tls) = (free_port()?, free_port()?, free_port()?);
         make_certificate(folder)?;
+        std::fs::write(folder.join("types"), "text/plain txt\n")?;
         let conf = folder.join("apache.conf");
         std::fs::write(
             &conf,
@@ -298,7 +299,7 @@ fn apache_conf(folder: &Path, [off, on, tls]: [u16; 3]) -> String {
         conf += &format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n");
     }
     conf += &format!(
-        "User www-data\nGroup www-data\nTypesConfig /etc/mime.types\nDocumentRoot \"{folder}/files\"\nDavLockDB \"{folder}/locks/db\"\n\
+        "User www-data\nGroup www-data\nTypesConfig types\nDocumentRoot \"{folder}/files\"\nDavLockDB \"{folder}/locks/db\"\n\
          KeepAlive On\nMaxKeepAliveRequests 0\nKeepAliveTimeout 120\nLimitXMLRequestBody 0\n\
          <Location />\n  Dav On\n  Require all granted\n</Location>\n\
          EnableSendfile Off\nListen 127.0.0.1:{off}\nListen 127.0.0.1:{on}\nListen 127.0.0.1:{tls}\n\

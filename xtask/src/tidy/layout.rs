@@ -5,6 +5,7 @@
 //! because the absence is an invariant of `ARCHITECTURE.md`.
 
 use super::{Finding, Source, Tree};
+use std::collections::BTreeSet;
 
 /// Edges that must never exist, with the reason.
 const ABSENT: &[(&str, &str, &str)] = &[
@@ -51,6 +52,8 @@ const IMPURE: &[&str] = &[
     "rusqlite",
     "notify",
 ];
+
+const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// One member's manifest.
 struct Manifest<'a> {
@@ -141,7 +144,7 @@ pub(super) fn edges(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for manifest in &members {
         let own = rank(manifest.folder).unwrap_or(layers.len());
-        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+        for section in SECTIONS {
             for (name, _) in manifest.names(section) {
                 if !members.iter().any(|member| member.folder == name) {
                     continue;
@@ -237,7 +240,7 @@ pub(super) fn pure_crates(tree: &Tree) -> Vec<Finding> {
 pub(super) fn one_version(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for manifest in manifests(tree) {
-        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+        for section in SECTIONS {
             for (name, value) in manifest.names(section) {
                 let inherits = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
                 if !inherits {
@@ -250,6 +253,31 @@ pub(super) fn one_version(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The workspace lists no crate that nobody takes.
+pub(super) fn unused(tree: &Tree) -> Vec<Finding> {
+    let Some(top) = tree.file("Cargo.toml") else {
+        return Vec::new();
+    };
+    let members = manifests(tree);
+    let taken: BTreeSet<&str> = members
+        .iter()
+        .flat_map(|manifest| SECTIONS.iter().flat_map(|section| manifest.names(section)))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let parsed = top.text.parse::<toml::Table>().unwrap_or_default();
+    let listed = table(&parsed, "workspace").and_then(|workspace| table(workspace, "dependencies"));
+    let left = |name: &&String| !taken.contains(name.as_str()) && name.as_str() != "testing";
+    let listed = listed.into_iter().flatten().map(|(name, _)| name);
+    listed
+        .filter(left)
+        .map(|name| Finding {
+            path: top.path.clone(),
+            line: 0,
+            message: format!("nobody takes `{name}`; remove it with its row in docs/decisions"),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -343,6 +371,17 @@ mod tests {
             one_version,
             &[("crates/web/Cargo.toml", web)],
             &["take `http` from the workspace"],
+        );
+    }
+
+    #[test]
+    fn a_crate_that_nobody_takes_is_found() {
+        let workspace = "[workspace.dependencies]\nhttp = \"1\"\nbytes = \"1\"\n";
+        let web = "[package]\nname = \"web\"\n[dev-dependencies]\nbytes.workspace = true\n";
+        check(
+            unused,
+            &[("Cargo.toml", workspace), ("crates/web/Cargo.toml", web)],
+            &["nobody takes `http`"],
         );
     }
 }

@@ -1,1 +1,1 @@
-
+//! The audit log catches what was changed, dropped, cut or rolled back.
