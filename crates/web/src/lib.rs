@@ -40,6 +40,7 @@ pub use gate::gate;
 pub use language::Language;
 pub use problem::{Caller, Fault, Problem};
 pub use status::{StatusSource, VolumeReport, WorkerControl, WorkerReport, WorkerState};
+pub use webdav::{FragmentGuard, RequestLine, Watched};
 
 /// All that the rim works on. One per node, shared by every connection.
 pub struct App {

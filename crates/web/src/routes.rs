@@ -113,6 +113,9 @@ const DAV: &[Route] = rows! { Dav:
     "OPTIONS" DAV_OTHER FILES_OPEN Route => webdav::handle;
     "GET" DAV_OTHER PRINCIPAL_SEE Route => webdav::handle;
     "PROPFIND" DAV_OTHER PRINCIPAL_SEE Route => webdav::handle;
+    // Windows looks at the top of the server before it believes in a share below.
+    "OPTIONS" ["/"] FILES_OPEN Route => webdav::handle;
+    "PROPFIND" ["/"] PRINCIPAL_SEE Route => webdav::handle;
 };
 
 /// All rows.

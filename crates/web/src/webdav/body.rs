@@ -1,0 +1,165 @@
+//! Bodies of requests: small XML ones whole, files in pieces to the volume.
+//!
+//! A piece is written while the next one arrives. No blocking thread waits for a slow client, and
+//! memory stays the same for any size (R90).
+
+use std::io::Write;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use files::{Refusal, Staging};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use tokio::task::JoinHandle;
+
+use crate::problem::{Fault, Problem};
+
+use super::refused::{Refused, Step, broken, too_slow};
+
+/// Bytes that are written at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A client that sends nothing for this long is given up.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How much of an unwanted body is read so that the client hears the refusal.
+const DRAIN_BYTES_MAX: usize = 1 << 20;
+
+/// The next bytes; `None` at the end.
+async fn next(body: &mut Body) -> Step<Option<Bytes>> {
+    loop {
+        let frame = tokio::time::timeout(IDLE_MAX, body.frame()).await;
+        match frame.map_err(|_| too_slow())? {
+            None => return Ok(None),
+            // The connection broke, or HTTP/2 saw another length than announced.
+            Some(Err(_)) => return Err(Problem::new(Fault::Incomplete).into()),
+            Some(Ok(frame)) => {
+                // Trailers say nothing to us.
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// A whole body of at most `limit` bytes; else 413.
+pub(super) async fn whole(mut body: Body, limit: usize) -> Step<Bytes> {
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(data) = next(&mut body).await? {
+        let length = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
+        if length > limit {
+            let message = format!("the body is longer than {limit} bytes, the limit here");
+            return Err(Refused::text(StatusCode::PAYLOAD_TOO_LARGE, &message));
+        }
+        if first.is_none() {
+            first = Some(data);
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(match first {
+        None => Bytes::new(),
+        Some(first) if rest.is_empty() => first,
+        Some(first) => Bytes::from([first.as_ref(), rest.as_ref()].concat()),
+    })
+}
+
+/// Streams a body into `staging`, at most `room` bytes.
+pub(super) async fn stream(mut body: Body, staging: Staging, room: u64) -> Step<Staging> {
+    let mut writing: Option<JoinHandle<Step<Staging>>> = None;
+    let mut idle = Some(staging);
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut held = 0;
+    let mut received: u64 = 0;
+    loop {
+        let data = next(&mut body).await?;
+        let ended = data.is_none();
+        if let Some(data) = data {
+            held += data.len();
+            received += data.len() as u64;
+            pieces.push(data);
+        }
+        if received > room {
+            return Err(Refusal::OverQuota {
+                need: received,
+                available: room,
+            }
+            .into_refused());
+        }
+        if held >= PIECE_BYTES || (ended && held > 0) {
+            let staging = match (writing.take(), idle.take()) {
+                (Some(writing), _) => joined(writing).await?,
+                (None, Some(staging)) => staging,
+                (None, None) => return Err(Problem::new(Fault::Internal).into()),
+            };
+            let batch = std::mem::take(&mut pieces);
+            held = 0;
+            writing = Some(tokio::task::spawn_blocking(move || write(staging, &batch)));
+        }
+        if ended {
+            return match (writing, idle) {
+                (Some(writing), _) => joined(writing).await,
+                (None, Some(staging)) => Ok(staging),
+                (None, None) => Err(Problem::new(Fault::Internal).into()),
+            };
+        }
+    }
+}
+
+async fn joined(writing: JoinHandle<Step<Staging>>) -> Step<Staging> {
+    writing.await.map_err(|error| broken(&error))?
+}
+
+fn write(mut staging: Staging, pieces: &[Bytes]) -> Step<Staging> {
+    for piece in pieces {
+        write_all(&mut staging, piece)?;
+    }
+    Ok(staging)
+}
+
+/// Writes to the volume; its trouble as an answer.
+pub(super) fn write_all(staging: &mut Staging, bytes: &[u8]) -> Step<()> {
+    use std::io::ErrorKind;
+    staging
+        .write_all(bytes)
+        .map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Refusal::DiskFull.into_refused()
+            }
+            ErrorKind::ReadOnlyFilesystem => Problem::new(Fault::ReadOnly).into(),
+            _ => Problem::internal(&error).into(),
+        })
+}
+
+/// Reads what is left of an unwanted body, if that is little: a client that is still sending would
+/// see its connection break instead of the answer.
+pub(super) async fn drain(mut body: Body) {
+    let read = async {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Ok(Some(data)) = next(&mut body).await {
+            match left.checked_sub(data.len()) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
+}
+
+/// Refusals that name no place.
+trait IntoRefused {
+    fn into_refused(self) -> Refused;
+}
+
+impl IntoRefused for Refusal {
+    fn into_refused(self) -> Refused {
+        let condition = match self {
+            Refusal::OverQuota { .. } => "quota-not-exceeded",
+            _ => "sufficient-disk-space",
+        };
+        Problem::from(self).with_precondition(condition).into()
+    }
+}

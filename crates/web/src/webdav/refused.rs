@@ -1,0 +1,164 @@
+//! From a refusal to status and precondition element (RFC 4918 sections 11 and 16, RFC 4331).
+
+use axum::body::Body;
+use dav::multistatus;
+use files::{At, FilesError, ReadError, Refusal};
+use http::{Response, StatusCode};
+use protocol::NameError;
+use sharing::SharingError;
+
+use crate::App;
+use crate::problem::{Fault, Problem};
+
+use super::place::href;
+
+/// Why a request ends early.
+pub(super) enum Refused {
+    /// In the words of the whole rim, in the asker's language.
+    Problem(Problem),
+    /// An answer that needs more than that: hrefs, a multistatus, a reason from the grammar.
+    Reply(Box<Response<Body>>),
+}
+
+/// Shorthand for the steps of a method.
+pub(super) type Step<T> = Result<T, Refused>;
+
+impl Refused {
+    pub(super) const NOT_FOUND: Self = Self::Problem(Problem::NOT_FOUND);
+
+    /// A status with a sentence that says what is wrong.
+    pub(super) fn text(status: StatusCode, message: &str) -> Self {
+        Self::reply(status, multistatus::message(message))
+    }
+
+    /// A status with a precondition element.
+    pub(super) fn condition(
+        status: StatusCode,
+        condition: &str,
+        hrefs: &[&str],
+        message: &str,
+    ) -> Self {
+        Self::reply(status, multistatus::error(condition, hrefs, message))
+    }
+
+    pub(super) fn reply(status: StatusCode, body: Vec<u8>) -> Self {
+        Self::Reply(Box::new(super::xml(status, body)))
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<FilesError> for Refused {
+    fn from(error: FilesError) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl From<SharingError> for Refused {
+    fn from(error: SharingError) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl From<NameError> for Refused {
+    fn from(error: NameError) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl From<dav::PathError> for Refused {
+    fn from(error: dav::PathError) -> Self {
+        let status = match error {
+            dav::PathError::TooLong(_) => StatusCode::URI_TOO_LONG,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::text(status, &error.to_string())
+    }
+}
+
+impl From<dav::HeaderError> for Refused {
+    fn from(error: dav::HeaderError) -> Self {
+        Self::text(StatusCode::BAD_REQUEST, &error.to_string())
+    }
+}
+
+impl From<dav::XmlError> for Refused {
+    fn from(error: dav::XmlError) -> Self {
+        let status = match error {
+            dav::XmlError::TooLong(_) | dav::XmlError::PropertyTooLong { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            dav::XmlError::Unexpected { .. } => StatusCode::BAD_REQUEST,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::text(status, &error.to_string())
+    }
+}
+
+/// A refusal of `files` as an answer. `target` is what the request named: a lock below it is the
+/// matter of a member and goes into a multistatus (section 9.6.1).
+pub(super) fn refused(app: &App, target: &At, refusal: Refusal) -> Refused {
+    match refusal {
+        Refusal::Locked { at, token_root } => locked(app, target, &at, &token_root),
+        Refusal::OverQuota { .. } => Problem::from(refusal)
+            .with_precondition("quota-not-exceeded")
+            .into(),
+        Refusal::DiskFull => Problem::from(refusal)
+            .with_precondition("sufficient-disk-space")
+            .into(),
+        // RFC 4918 sections 9.8.5 and 9.9.4.
+        Refusal::SameTarget | Refusal::IntoItself => Problem::from(refusal)
+            .with_status(StatusCode::FORBIDDEN)
+            .into(),
+        // Section 9.7.2: a PUT to a collection is not a method of it.
+        Refusal::IsAFolder => Problem::from(refusal)
+            .with_status(StatusCode::METHOD_NOT_ALLOWED)
+            .into(),
+        other => Problem::from(other).into(),
+    }
+}
+
+fn locked(app: &App, target: &At, at: &At, root: &At) -> Refused {
+    let (at_href, root_href) = (address(app, at), address(app, root));
+    let inside = at.space == target.space && at != target && at.path.starts_with(&target.path);
+    if inside {
+        let mut body = multistatus::OPEN.to_vec();
+        multistatus::push_failure(&mut body, &at_href, 423, Some("lock-token-submitted"));
+        body.extend_from_slice(multistatus::CLOSE);
+        return Refused::reply(StatusCode::MULTI_STATUS, body);
+    }
+    Refused::condition(
+        StatusCode::LOCKED,
+        "lock-token-submitted",
+        &[&root_href],
+        "a lock is in the way, and the request does not hold it",
+    )
+}
+
+/// The href of a place. Whether it is a folder is asked for, so that the slash is right.
+pub(super) fn address(app: &App, at: &At) -> String {
+    let space = app.files.space_by_id(at.space).ok().flatten();
+    let folder = app.files.find(at).ok().flatten();
+    let folder = folder.is_some_and(|entry| entry.is_folder());
+    space.map_or_else(String::new, |space| href(&space.name, &at.path, folder))
+}
+
+/// The work on the blocking pool did not come to an end.
+pub(super) fn broken(error: &(dyn std::error::Error + 'static)) -> Refused {
+    Refused::Problem(Problem::internal(error))
+}
+
+/// Nothing arrived for too long.
+pub(super) fn too_slow() -> Refused {
+    Problem::new(Fault::Timeout).into()
+}
