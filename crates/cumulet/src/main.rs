@@ -1,2 +1,68 @@
-//! The command line.
-fn main() {}
+//! The command line of Cumulet: reads the words, asks the node, prints the result.
+//!
+//! Only `serve` does work of its own (`node::serve`); every other command talks to a node's admin
+//! API through [`console`]. Exit codes: 0 done, 1 no, not found or not clean, 2 wrong usage,
+//! 3 not reachable, 4 refused.
+
+mod arguments;
+mod commands;
+mod console;
+mod print;
+mod secret;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use node::Failure;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            print::failure(&failure, json);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let Arguments {
+        state,
+        json,
+        command,
+    } = arguments;
+    match command {
+        Command::Serve(serve) => commands::serve::run(serve, state, json),
+        Command::Config(config) => commands::config::run(&config, state, json),
+        Command::Completions { shell } => {
+            commands::completions(shell);
+            Ok(0)
+        }
+        command => {
+            log_to_stderr("warn");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let runtime =
+                runtime.map_err(|error| Failure::fault(format!("cannot start: {error}")))?;
+            runtime.block_on(commands::run(command, state, json))
+        }
+    }
+}
+
+/// Sends log lines to standard error; `CUMULET_LOG` chooses other levels, such as `debug`.
+fn log_to_stderr(level: &str) {
+    use std::io::IsTerminal as _;
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("CUMULET_LOG").unwrap_or_else(|_| level.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}

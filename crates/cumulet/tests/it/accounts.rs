@@ -145,7 +145,7 @@ fn app_passwords_work_for_devices_and_can_be_taken_away() {
     let listed = node
         .cli(&["app-password", "list", "alice", "--json"])
         .json();
-    let row = &listed["app_passwords"][0];
+    let row = &listed[0];
     assert_eq!(row["label"], "phone", "{listed}");
     assert!(row["last_used"].is_string(), "{listed}");
     // It is no way into the pages.

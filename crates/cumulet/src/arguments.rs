@@ -1,0 +1,388 @@
+//! The words of the command line (`cumulet --help`). Fixed so that scripts can count on them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A personal cloud that lives at home.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cumulet",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Start with:  cumulet serve ~/cumulet\n\nExit codes: 0 done, 1 no or not found, 2 wrong usage, 3 not reachable, 4 refused."
+)]
+pub(crate) struct Arguments {
+    /// The folder given to `serve`, or the state folder itself [default: $CUMULET_STATE, else ~/cumulet]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node that serves the folder DIR
+    Serve(Serve),
+    /// Tell how the node is: addresses, volumes, modules
+    Status,
+    /// Manage the people of this node
+    #[command(subcommand)]
+    User(User),
+    /// Manage passwords for single devices and programs
+    #[command(subcommand)]
+    AppPassword(AppPassword),
+    /// Limit how much a person's files may take
+    #[command(subcommand)]
+    Quota(Quota),
+    /// Show a folder of this computer in the cloud, in place and without a copy
+    Bind(Bind),
+    /// Let a bound folder go; its files stay untouched
+    Unbind {
+        /// Where it is seen, such as alice:/Photos
+        place: String,
+    },
+    /// Manage links that anyone with the address can open
+    #[command(subcommand)]
+    Link(Link),
+    /// Give people of this node access to files and folders
+    #[command(subcommand)]
+    Share(Share),
+    /// Keep a folder or a service inside the home network
+    #[command(subcommand)]
+    LanOnly(LanOnly),
+    /// List and restore deleted files
+    #[command(subcommand)]
+    Trash(Trash),
+    /// List, stop and start the parts of a running node
+    #[command(subcommand)]
+    Module(Module),
+    /// Compare the catalog with the disk; exit code 1 if they differ
+    Check,
+    /// Read and verify the log of who did what
+    #[command(subcommand)]
+    Audit(Audit),
+    /// The 24 words that bring this node back
+    #[command(subcommand)]
+    Recovery(Recovery),
+    /// Settings of the node
+    Config(Config),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The folder to serve; made if it is missing
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Where HTTPS listens: ADDRESS:PORT, ADDRESS or PORT [default: [::]:8443]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Also serve plain HTTP there, for programs on this computer
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Let --http listen on an address that other machines reach
+    #[arg(long)]
+    pub(crate) http_public: bool,
+    /// The node's name on the network [default: the computer's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Do not announce the node on the home network
+    #[arg(long)]
+    pub(crate) no_mdns: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Password {
+    /// Read the password from standard input instead of asking
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Make an account and its space
+    Add {
+        /// Its name, also the name of its folder
+        name: String,
+        /// It may administer the node
+        #[arg(long)]
+        owner: bool,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// List all accounts with their use of space
+    List,
+    /// Remove an account; its files stay on the disk
+    Remove {
+        /// Whose
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Set a new password; ends all sessions of the account
+    Passwd {
+        /// Whose
+        name: String,
+        /// Also turn the second factor off, when phone and codes are lost
+        #[arg(long)]
+        reset_second_factor: bool,
+        #[command(flatten)]
+        password: Password,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppPassword {
+    /// Make one and print it this one time
+    Add {
+        /// Whose
+        user: String,
+        /// What the device is called
+        #[arg(long, default_value = "device")]
+        label: String,
+    },
+    /// List them, without the passwords
+    List {
+        /// Whose
+        user: String,
+    },
+    /// Take one away
+    Revoke {
+        /// Whose
+        user: String,
+        /// Its number in the list
+        id: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quota {
+    /// Set the limit
+    Set {
+        /// Whose space
+        user: String,
+        /// Such as 500GB, 1.5TiB, or `none`
+        size: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bind {
+    /// The folder on this computer
+    pub(crate) path: PathBuf,
+    /// Where it shall be seen, such as alice:/Photos
+    pub(crate) place: String,
+    /// Wait until everything in it is indexed
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Link {
+    /// Make a link to a file or folder
+    Add {
+        /// Such as alice:/Photos/2026
+        path: String,
+        /// What it allows: view, download, edit or upload
+        #[arg(long, default_value = "download")]
+        right: String,
+        /// Ask for this password, read from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// When it ends: 12h, 7d, 4w, 2026-12-31 or 2026-12-31T18:00:00Z
+        #[arg(long, value_name = "T")]
+        expires: Option<String>,
+        /// How many downloads it allows
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+    },
+    /// List all links
+    List,
+    /// End a link at once
+    Revoke {
+        /// Its number in the list
+        id: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Share {
+    /// Share with a person
+    Add {
+        /// Such as alice:/Photos
+        path: String,
+        /// Name of an account, or `everyone` on this node
+        who: String,
+        /// r to read, rw to read and write
+        access: String,
+    },
+    /// List all shares
+    List,
+    /// End a share, by its number or by path and person
+    Remove {
+        /// Number of the share, or its path
+        share: String,
+        /// The person, with a path
+        who: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LanOnly {
+    /// Hide it from everybody outside of the home network
+    On {
+        /// A path such as alice:/Private, or a service: pages, files, links, admin, metrics
+        what: String,
+    },
+    /// Show it outside again
+    Off {
+        /// A path or a service
+        what: String,
+    },
+    /// List all that is LAN-only
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trash {
+    /// List what can be restored
+    List {
+        /// Only of this person
+        user: Option<String>,
+    },
+    /// Bring something back
+    Restore {
+        /// Its number in the list
+        id: i64,
+        /// Where to, if not where it was
+        #[arg(long, value_name = "PATH")]
+        to: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Module {
+    /// List the modules and what they do
+    List,
+    /// Start a module again
+    Start {
+        /// Its name
+        name: String,
+    },
+    /// Stop a module; the others go on
+    Stop {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Show rows, newest first
+    Show {
+        /// How many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+        /// Only rows before this number
+        #[arg(long, value_name = "SEQ")]
+        before: Option<u64>,
+        /// Only from this time on: 12h, 7d (ago) or 2026-12-31
+        #[arg(long, value_name = "T")]
+        since: Option<String>,
+        /// Only of this actor
+        #[arg(long)]
+        actor: Option<String>,
+        /// Only of this action, such as write, login or link-use
+        #[arg(long)]
+        action: Option<String>,
+        /// Only about this file or folder
+        #[arg(long)]
+        path: Option<String>,
+        /// Only rows whose target or detail holds this text
+        #[arg(long)]
+        text: Option<String>,
+    },
+    /// Check that no row was changed, removed or cut; exit code 1 if one was
+    Verify {
+        /// Check this database or export, without a node
+        #[arg(long, value_name = "FILE", requires = "node")]
+        file: Option<PathBuf>,
+        /// The sealed head that belongs to it, `audit-head.json`; an export carries one itself
+        #[arg(long, value_name = "FILE", requires = "file")]
+        head: Option<PathBuf>,
+        /// The node's id
+        #[arg(long, value_name = "ID", requires = "file")]
+        node: Option<String>,
+    },
+    /// Write the whole log as JSON lines
+    Export {
+        /// To this file instead of standard output
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Recovery {
+    /// Show the words; asks for the owner's password
+    Show {
+        /// Which owner, if there are several
+        #[arg(long)]
+        user: Option<String>,
+        #[command(flatten)]
+        password: Password,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// Print every key with its default, unit and reason
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn state_and_json_may_stand_anywhere() {
+        let parsed = Arguments::try_parse_from([
+            "cumulet",
+            "user",
+            "add",
+            "bob",
+            "--password-stdin",
+            "--state",
+            "x",
+            "--json",
+        ])
+        .unwrap();
+        assert!(parsed.json);
+        assert_eq!(parsed.state, Some("x".into()));
+        assert!(
+            Arguments::try_parse_from(["cumulet", "--json", "serve", "d"])
+                .unwrap()
+                .json
+        );
+    }
+}

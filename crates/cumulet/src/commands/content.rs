@@ -1,0 +1,223 @@
+//! `bind`, `unbind`, `link`, `share`, `lan-only`, `trash`.
+
+use std::time::Duration;
+
+use node::Failure;
+use protocol::Timestamp;
+use serde_json::{Value, json};
+
+use super::Outcome;
+use crate::arguments::{Bind, LanOnly, Link, Share, Trash};
+use crate::console::Console;
+use crate::print::{cell, table};
+use crate::{secret, when};
+
+pub(super) fn secret(link: &Link) -> Result<Option<String>, Failure> {
+    match link {
+        Link::Add {
+            password_stdin: true,
+            ..
+        } => secret::from_stdin().map(Some),
+        Link::Add { .. } | Link::List | Link::Revoke { .. } => Ok(None),
+    }
+}
+
+pub(super) async fn link(
+    console: &Console,
+    link: Link,
+    secret: Option<String>,
+) -> Result<Outcome, Failure> {
+    match link {
+        Link::Add {
+            path,
+            right,
+            expires,
+            limit,
+            ..
+        } => {
+            let now = (node::system_clock())();
+            let expires = expires
+                .map(|text| when::parse(&text, |span| now.plus(span)))
+                .transpose()
+                .map_err(Failure::input)?;
+            if let Some(over) = expires.filter(|at| *at <= now) {
+                return Err(Failure::input(format!(
+                    "the link would end at {over}, which is over already"
+                )));
+            }
+            let body = json!({ "path": path, "right": right, "password": secret, "expires_ms": expires.map(|Timestamp(ms)| ms), "limit": limit });
+            let link = console.post("/v1/links/add", body).await?["link"].take();
+            let text = cell("", &link["url"]);
+            Ok(Outcome::new(link, text))
+        }
+        Link::List => {
+            let links = console.get("/v1/links").await?["links"].take();
+            let columns = [
+                ("id", "id"),
+                ("state", "state"),
+                ("right", "right"),
+                ("password", "password"),
+                ("ends", "expires"),
+                ("downloads", "downloads"),
+                ("limit", "limit"),
+                ("path", "path"),
+                ("address", "url"),
+            ];
+            let text = table(&links, &columns, "no links");
+            Ok(Outcome::new(links, text))
+        }
+        Link::Revoke { id } => {
+            let answer = console
+                .post("/v1/links/revoke", json!({ "id": id }))
+                .await?;
+            Ok(Outcome::new(answer, format!("link {id} works no longer")))
+        }
+    }
+}
+
+pub(super) async fn share(console: &Console, share: Share) -> Result<Outcome, Failure> {
+    match share {
+        Share::Add { path, who, access } => {
+            let body = json!({ "path": path, "who": who, "access": access });
+            let share = console.post("/v1/shares/add", body).await?["share"].take();
+            let text = format!(
+                "{path} is shared with {who} ({access}), share {}",
+                share["id"]
+            );
+            Ok(Outcome::new(share, text))
+        }
+        Share::List => {
+            let shares = console.get("/v1/shares").await?["shares"].take();
+            let columns = [
+                ("id", "id"),
+                ("path", "path"),
+                ("with", "who"),
+                ("access", "access"),
+                ("by", "by"),
+                ("since", "created"),
+            ];
+            let text = table(&shares, &columns, "nothing is shared");
+            Ok(Outcome::new(shares, text))
+        }
+        Share::Remove { share, who } => {
+            let body = match share.parse::<i64>() {
+                Ok(id) => json!({ "id": id }),
+                Err(_) => json!({ "path": share, "who": who }),
+            };
+            let answer = console.post("/v1/shares/remove", body).await?;
+            Ok(Outcome::new(answer, "the share is removed"))
+        }
+    }
+}
+
+pub(super) async fn lan_only(console: &Console, wish: LanOnly) -> Result<Outcome, Failure> {
+    let (what, on) = match wish {
+        LanOnly::List => {
+            let list = console.get("/v1/lan-only").await?["lan_only"].take();
+            let text = table(
+                &list,
+                &[("path", "path"), ("service", "service")],
+                "nothing is LAN-only",
+            );
+            return Ok(Outcome::new(list, text));
+        }
+        LanOnly::On { what } => (what, true),
+        LanOnly::Off { what } => (what, false),
+    };
+    let answer = console
+        .post("/v1/lan-only", json!({ "what": what, "on": on }))
+        .await?;
+    let is = if on {
+        "is LAN-only"
+    } else {
+        "is reachable from everywhere"
+    };
+    let already = if answer["changed"] == json!(false) {
+        " already"
+    } else {
+        ""
+    };
+    Ok(Outcome::new(answer, format!("{what} {is}{already}")))
+}
+
+pub(super) async fn trash(console: &Console, trash: Trash) -> Result<Outcome, Failure> {
+    match trash {
+        Trash::List { user } => {
+            let list = console
+                .post("/v1/trash/list", json!({ "name": user }))
+                .await?["trash"]
+                .take();
+            let columns = [
+                ("id", "id"),
+                ("path", "path"),
+                ("kind", "kind"),
+                ("size", "size_bytes"),
+                ("deleted", "deleted"),
+                ("by", "by"),
+                ("kept until", "until"),
+            ];
+            let text = table(&list, &columns, "the trash is empty");
+            Ok(Outcome::new(list, text))
+        }
+        Trash::Restore { id, to } => {
+            let answer = console
+                .post("/v1/trash/restore", json!({ "id": id, "to": to }))
+                .await?;
+            let text = format!("{} is back", cell("", &answer["restored"]));
+            Ok(Outcome::new(answer, text))
+        }
+    }
+}
+
+/// Time between two looks at how far indexing is.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+pub(super) async fn bind(console: &Console, wish: Bind) -> Result<Outcome, Failure> {
+    let path = std::path::absolute(&wish.path)
+        .map_err(|error| Failure::input(format!("{}: {error}", wish.path.display())))?;
+    let bind = console
+        .post(
+            "/v1/binds/add",
+            json!({ "path": path, "place": wish.place }),
+        )
+        .await?["bind"]
+        .take();
+    if !wish.wait {
+        let text = format!(
+            "{} is seen at {}; it is indexed in the background",
+            path.display(),
+            wish.place
+        );
+        return Ok(Outcome::new(bind, text));
+    }
+    let bar = crate::commands::care::spinner("indexing");
+    loop {
+        let binds = console
+            .post("/v1/binds/index", json!({ "place": wish.place }))
+            .await?;
+        let here = binds["bind"].clone();
+        bar.set_message(format!("{} entries", here["entries"]));
+        if here["indexing"] == Value::Bool(false) {
+            bar.finish_and_clear();
+            let text = format!(
+                "{} is seen at {}, {} entries",
+                path.display(),
+                wish.place,
+                here["entries"]
+            );
+            return Ok(Outcome::new(here, text));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+pub(super) async fn unbind(console: &Console, place: &str) -> Result<Outcome, Failure> {
+    let answer = console
+        .post("/v1/binds/remove", json!({ "place": place }))
+        .await?;
+    let text = format!(
+        "{place} is let go; the files stay in {}",
+        cell("", &answer["files_stay_in"])
+    );
+    Ok(Outcome::new(answer, text))
+}

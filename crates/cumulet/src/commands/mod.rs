@@ -1,0 +1,139 @@
+//! Every command: what it asks the node for, and how the answer is shown.
+
+mod care;
+pub(crate) mod config;
+mod content;
+mod people;
+pub(crate) mod serve;
+
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+use node::Failure;
+use serde_json::Value;
+
+use crate::arguments::{Arguments, Audit, Command};
+use crate::console::Console;
+use crate::print;
+
+/// What a command has to show.
+pub(crate) struct Outcome {
+    /// For programs.
+    json: Value,
+    /// For people.
+    text: String,
+    /// 0, or 1 for "no".
+    code: u8,
+}
+
+impl Outcome {
+    fn new(json: Value, text: impl Into<String>) -> Self {
+        Self {
+            json,
+            text: text.into(),
+            code: 0,
+        }
+    }
+}
+
+/// Runs a command that needs a node's state.
+pub(crate) async fn run(
+    command: Command,
+    state: Option<PathBuf>,
+    json: bool,
+) -> Result<u8, Failure> {
+    if let Command::Audit(Audit::Verify {
+        file: Some(file),
+        head,
+        node: Some(node),
+    }) = &command
+    {
+        return Ok(show(
+            &care::verify_files(file, head.as_deref(), node)?,
+            json,
+        ));
+    }
+    let wish = Wish::read(command)?;
+    let console = Console::open(state).await?;
+    let outcome = wish.run(&console, json).await;
+    console.close();
+    outcome.map(|outcome| outcome.map_or(0, |outcome| show(&outcome, json)))
+}
+
+fn show(outcome: &Outcome, json: bool) -> u8 {
+    if json {
+        print::line(&outcome.json.to_string());
+    } else if !outcome.text.is_empty() {
+        print::line(&outcome.text);
+    }
+    outcome.code
+}
+
+/// A command with everything that had to be asked of the person, before the node is touched.
+struct Wish {
+    command: Command,
+    secret: Option<String>,
+}
+
+impl Wish {
+    fn read(command: Command) -> Result<Self, Failure> {
+        let secret = match &command {
+            Command::User(user) => people::secret(user)?,
+            Command::Link(link) => content::secret(link)?,
+            Command::Recovery(recovery) => care::secret(recovery)?,
+            Command::Serve(_)
+            | Command::Status
+            | Command::AppPassword(_)
+            | Command::Quota(_)
+            | Command::Bind(_)
+            | Command::Unbind { .. }
+            | Command::Share(_)
+            | Command::LanOnly(_)
+            | Command::Trash(_)
+            | Command::Module(_)
+            | Command::Check
+            | Command::Audit(_)
+            | Command::Config(_)
+            | Command::Completions { .. } => None,
+        };
+        Ok(Self { command, secret })
+    }
+
+    async fn run(self, console: &Console, json: bool) -> Result<Option<Outcome>, Failure> {
+        let secret = self.secret;
+        let outcome = match self.command {
+            Command::Status => care::status(console).await,
+            Command::User(user) => people::user(console, user, secret).await,
+            Command::AppPassword(wish) => people::app_password(console, wish).await,
+            Command::Quota(wish) => people::quota(console, wish).await,
+            Command::Bind(wish) => content::bind(console, wish).await,
+            Command::Unbind { place } => content::unbind(console, &place).await,
+            Command::Link(link) => content::link(console, link, secret).await,
+            Command::Share(share) => content::share(console, share).await,
+            Command::LanOnly(wish) => content::lan_only(console, wish).await,
+            Command::Trash(trash) => content::trash(console, trash).await,
+            Command::Module(module) => care::module(console, module).await,
+            Command::Check => care::check(console, json).await,
+            Command::Audit(Audit::Export { file }) => {
+                return care::export(console, file).await.map(|()| None);
+            }
+            Command::Audit(audit) => care::audit(console, audit).await,
+            Command::Recovery(recovery) => care::recovery(console, recovery, secret).await,
+            // Handled in `main`: these need no node.
+            Command::Serve(_) | Command::Config(_) | Command::Completions { .. } => {
+                return Ok(None);
+            }
+        };
+        outcome.map(Some)
+    }
+}
+
+/// Prints the completions for a shell.
+pub(crate) fn completions(shell: clap_complete::Shell) {
+    clap_complete::generate(
+        shell,
+        &mut Arguments::command(),
+        "cumulet",
+        &mut std::io::stdout(),
+    );
+}

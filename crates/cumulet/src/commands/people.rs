@@ -1,0 +1,169 @@
+//! `user`, `app-password`, `quota`.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use node::{Failure, Kind};
+use protocol::ByteSize;
+use serde_json::json;
+
+use super::Outcome;
+use crate::arguments::{AppPassword, Quota, User};
+use crate::console::Console;
+use crate::print::{cell, table};
+use crate::secret;
+
+pub(super) fn secret(user: &User) -> Result<Option<String>, Failure> {
+    match user {
+        User::Add { name, password, .. } => {
+            secret::ask_new(password.password_stdin, &format!("Password for {name}: ")).map(Some)
+        }
+        User::Passwd { name, password, .. } => secret::ask_new(
+            password.password_stdin,
+            &format!("New password for {name}: "),
+        )
+        .map(Some),
+        User::Remove { name, yes } => confirm(name, *yes).map(|()| None),
+        User::List => Ok(None),
+    }
+}
+
+fn confirm(name: &str, yes: bool) -> Result<(), Failure> {
+    if yes || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let mut answer = String::new();
+    let mut err = std::io::stderr();
+    let _ = write!(
+        err,
+        "Remove the account {name} with its links, shares and sessions? Its files stay. [y/N] "
+    );
+    let _ = err.flush();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && answer.trim().eq_ignore_ascii_case("y") {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Refused, "nothing was removed"))
+}
+
+pub(super) async fn user(
+    console: &Console,
+    user: User,
+    secret: Option<String>,
+) -> Result<Outcome, Failure> {
+    match user {
+        User::Add { name, owner, .. } => {
+            let body = json!({ "name": name, "password": secret, "owner": owner });
+            let answer = console.post("/v1/users/add", body).await?;
+            let role = if owner { "owner" } else { "member" };
+            Ok(Outcome::new(
+                answer["user"].clone(),
+                format!("{name} is a {role} now"),
+            ))
+        }
+        User::List => {
+            let users = console.get("/v1/users").await?["users"].take();
+            let columns = [
+                ("name", "name"),
+                ("owner", "owner"),
+                ("second factor", "second_factor"),
+                ("used", "used_bytes"),
+                ("quota", "quota_bytes"),
+                ("since", "created"),
+            ];
+            let text = table(
+                &users,
+                &columns,
+                "no accounts yet; `cumulet user add NAME --owner` makes the first",
+            );
+            Ok(Outcome::new(users, text))
+        }
+        User::Remove { name, .. } => {
+            let answer = console
+                .post("/v1/users/remove", json!({ "name": name }))
+                .await?;
+            let text = format!(
+                "{name} is removed; the files stay in {}",
+                cell("", &answer["files_stay_in"])
+            );
+            Ok(Outcome::new(answer, text))
+        }
+        User::Passwd {
+            name,
+            reset_second_factor,
+            ..
+        } => {
+            let body = json!({ "name": name, "password": secret, "reset_second_factor": reset_second_factor });
+            let answer = console.post("/v1/users/passwd", body).await?;
+            Ok(Outcome::new(
+                answer,
+                format!("{name} has a new password; all sessions have ended"),
+            ))
+        }
+    }
+}
+
+pub(super) async fn app_password(console: &Console, wish: AppPassword) -> Result<Outcome, Failure> {
+    match wish {
+        AppPassword::Add { user, label } => {
+            let answer = console
+                .post(
+                    "/v1/app-passwords/add",
+                    json!({ "name": user, "label": label }),
+                )
+                .await?;
+            let text = cell("", &answer["app_password"]);
+            Ok(Outcome::new(answer, text))
+        }
+        AppPassword::List { user } => {
+            let mut answer = console
+                .post("/v1/app-passwords/list", json!({ "name": user }))
+                .await?;
+            let list = answer["app_passwords"].take();
+            let columns = [
+                ("id", "id"),
+                ("label", "label"),
+                ("since", "created"),
+                ("last used", "last_used"),
+                ("from", "last_from"),
+            ];
+            let text = table(&list, &columns, &format!("{user} has no app passwords"));
+            Ok(Outcome::new(list, text))
+        }
+        AppPassword::Revoke { user, id } => {
+            let answer = console
+                .post(
+                    "/v1/app-passwords/revoke",
+                    json!({ "name": user, "id": id }),
+                )
+                .await?;
+            Ok(Outcome::new(
+                answer,
+                format!("app password {id} of {user} works no longer"),
+            ))
+        }
+    }
+}
+
+pub(super) async fn quota(console: &Console, wish: Quota) -> Result<Outcome, Failure> {
+    let Quota::Set { user, size } = wish;
+    let bytes = match size.as_str() {
+        "none" | "unlimited" => None,
+        text => Some(
+            text.parse::<ByteSize>()
+                .map_err(|error| Failure::input(error.to_string()).hint("or `none` for no limit"))?
+                .0,
+        ),
+    };
+    let answer = console
+        .post("/v1/quota", json!({ "name": user, "bytes": bytes }))
+        .await?;
+    let limit = bytes.map_or_else(
+        || "without limit".into(),
+        |bytes| format!("at most {}", ByteSize(bytes)),
+    );
+    let text = format!(
+        "{user}: {limit}, {} used",
+        cell("used_bytes", &answer["used_bytes"])
+    );
+    Ok(Outcome::new(answer, text))
+}

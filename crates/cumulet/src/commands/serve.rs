@@ -1,0 +1,44 @@
+//! `cumulet serve`: runs a node in this process.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use node::{Failure, Kind, LayoutError};
+
+use crate::arguments::Serve;
+use crate::print;
+
+pub(crate) fn run(serve: Serve, state: Option<PathBuf>, json: bool) -> Result<u8, Failure> {
+    crate::log_to_stderr("info");
+    let address = |text: Option<String>, port| {
+        text.map(|text| node::config::listen_address(&text, port))
+            .transpose()
+            .map_err(Failure::input)
+    };
+    let options = node::Options {
+        listen: address(serve.listen, node::config::HTTPS_PORT)?,
+        http: address(serve.http, node::config::HTTP_PORT)?,
+        http_public: serve.http_public,
+        name: serve
+            .name
+            .map(|name| node::config::checked_name(&name))
+            .transpose()
+            .map_err(Failure::input)?,
+        folder: serve.folder,
+        state,
+    };
+    let served = node::serve(&options, |ready| {
+        if !json {
+            print::note(&ready.text(std::io::stderr().is_terminal()));
+        }
+        print::line(&ready.line(json));
+    });
+    served
+        .map(|()| 0)
+        .map_err(|error| match error.downcast_ref::<LayoutError>() {
+            Some(LayoutError::Locked { .. }) => Failure::of(Kind::Refused, error.as_ref()).hint(
+                "a node runs there already: `cumulet status` shows it, its process id ends it",
+            ),
+            Some(_) | None => Failure::of(Kind::Configuration, error.as_ref()),
+        })
+}

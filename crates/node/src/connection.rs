@@ -1,0 +1,367 @@
+//! One accepted connection: TLS or plain by its first byte, HTTP/2 or HTTP/1.1 by ALPN, then
+//! requests until it is idle, broken or the node stops.
+//!
+//! On the HTTPS port a first byte of 22 is a TLS handshake (RFC 8446 section 5.1); anything else
+//! is answered as plain HTTP with one redirect and closed. Every wait is bounded by
+//! [`Patience`]. A handler that panics costs its own request, answered with 500.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::body::Body;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service as _;
+
+use crate::lan::{Door, Network};
+use crate::limits::Limits;
+use crate::pulse::{AnswerBody, Patience, Pulse, RequestBody, Verdict, Watched};
+
+/// ContentType `handshake` of a TLS record.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// HTTP/1: the head of a request and each of the two buffers are bounded by this.
+const BUFFER_BYTES_MAX: usize = 256 << 10;
+/// A plain request on the TLS port needs to be read only as far as its Host.
+const REDIRECT_HEAD_BYTES_MAX: usize = 16 << 10;
+/// HTTP/2: one upload may have this much under way; covers 1 Gbit/s at 8 ms.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// HTTP/2: all uploads of one connection together.
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// HTTP/2: the largest frame taken; larger ones mean fewer turns for big files.
+const FRAME_BYTES_MAX: u32 = 64 << 10;
+/// HTTP/2: requests at once on one connection.
+const STREAMS_MAX: u32 = 100;
+const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
+
+/// What all connections of a node share.
+pub(crate) struct Entrance {
+    /// Answers requests.
+    pub(crate) router: axum::Router,
+    /// For the HTTPS port.
+    pub(crate) tls: TlsAcceptor,
+    /// Its real port, for redirects of clients that do not name one.
+    pub(crate) https_port: u16,
+    /// Refreshed while the node runs.
+    pub(crate) network: RwLock<Arc<Network>>,
+    /// Counts connections.
+    pub(crate) limits: Arc<Limits>,
+    /// Bounds every wait.
+    pub(crate) patience: Patience,
+}
+
+impl Entrance {
+    pub(crate) fn network(&self) -> Arc<Network> {
+        Arc::clone(&self.network.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_network(&self, network: Network) {
+        *self.network.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(network);
+    }
+}
+
+/// Serves one connection to its end. `stop` lets the running requests finish and takes no more.
+pub(crate) async fn serve(
+    entrance: Arc<Entrance>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: Door,
+    stop: CancellationToken,
+) {
+    // Answers are written whole; waiting to fill a segment only delays small ones.
+    let _ = stream.set_nodelay(true);
+    let end = match door {
+        Door::Http => talk(&entrance, stream, peer, door, false, stop).await,
+        Door::Https => tokio::select! {
+            end = greet(&entrance, stream, peer, &stop) => end,
+            () = stop.cancelled() => Ok(()),
+        },
+    };
+    if let Err(error) = end {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+type End = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+async fn greet(
+    entrance: &Arc<Entrance>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stop: &CancellationToken,
+) -> End {
+    let handshake = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 0 {
+            return Ok(None);
+        }
+        if first[0] != TLS_HANDSHAKE {
+            redirect(entrance, stream).await?;
+            return Ok(None);
+        }
+        entrance.tls.accept(stream).await.map(Some)
+    };
+    let greeted: Result<_, std::io::Error> = timeout(entrance.patience.header, handshake).await?;
+    match greeted? {
+        None => Ok(()),
+        Some(stream) => {
+            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            // From here on a stop is handled by `talk`; boxed so that a waiting connection is small.
+            Box::pin(talk(
+                entrance,
+                stream,
+                peer,
+                Door::Https,
+                is_h2,
+                stop.clone(),
+            ))
+            .await
+        }
+    }
+}
+
+/// Plain HTTP on the TLS port: one answer, `308 Permanent Redirect` to the same place by https.
+async fn redirect(entrance: &Arc<Entrance>, stream: TcpStream) -> Result<(), std::io::Error> {
+    let https_port = entrance.https_port;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = redirect_answer(
+            request.headers().get(header::HOST),
+            request.uri(),
+            https_port,
+        );
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(entrance.patience.header)
+        .keep_alive(false)
+        .max_buf_size(REDIRECT_HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(std::io::Error::other)
+}
+
+fn redirect_answer(
+    host: Option<&HeaderValue>,
+    uri: &http::Uri,
+    https_port: u16,
+) -> Response<String> {
+    let authority = host
+        .and_then(|host| host.to_str().ok())
+        .and_then(|host| host.parse::<http::uri::Authority>().ok())
+        .filter(|authority| !authority.as_str().contains('@'));
+    let mut answer = Response::new(String::new());
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let Some(authority) = authority else {
+        *answer.body_mut() = "This port speaks HTTPS; a request needs a Host.\n".into();
+        return answer;
+    };
+    let authority = match authority.port_u16() {
+        Some(_) => authority.to_string(),
+        None => format!("{}:{https_port}", authority.host()),
+    };
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    if let Ok(location) = HeaderValue::try_from(format!("https://{authority}{path}")) {
+        *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+        answer.headers_mut().insert(header::LOCATION, location);
+        *answer.body_mut() = "This port speaks HTTPS.\n".into();
+    }
+    answer
+}
+
+/// Requests and answers until the end.
+async fn talk<S>(
+    entrance: &Arc<Entrance>,
+    stream: S,
+    peer: SocketAddr,
+    door: Door,
+    is_h2: bool,
+    stop: CancellationToken,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let pulse = Pulse::new(is_h2);
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let service = {
+        let (entrance, pulse) = (Arc::clone(entrance), Arc::clone(&pulse));
+        service_fn(move |request| {
+            answer(
+                Arc::clone(&entrance),
+                Arc::clone(&pulse),
+                request,
+                peer,
+                door,
+            )
+        })
+    };
+    // HTTP/2 runs each request as a task of its own; dropping the tracker's token ends none, so
+    // the connection waits for them.
+    let tasks = TaskTracker::new();
+    if is_h2 {
+        let connection = hyper::server::conn::http2::Builder::new(Tasks(tasks.clone()))
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES_MAX)
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .max_send_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(io, service);
+        watch(
+            connection,
+            |c| c.graceful_shutdown(),
+            &pulse,
+            entrance.patience,
+            stop,
+        )
+        .await?;
+    } else {
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            // `Pulse` bounds the head; hyper's own clock would run between requests too.
+            .header_read_timeout(None)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .writev(true)
+            .serve_connection(io, service);
+        watch(
+            connection,
+            |c| c.graceful_shutdown(),
+            &pulse,
+            entrance.patience,
+            stop,
+        )
+        .await?;
+    }
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Tasks(TaskTracker);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
+}
+
+/// Drives `connection` and closes it when its pulse or `stop` says so.
+async fn watch<C>(
+    connection: C,
+    close: impl Fn(std::pin::Pin<&mut C>),
+    pulse: &Pulse,
+    patience: Patience,
+    stop: CancellationToken,
+) -> Result<(), hyper::Error>
+where
+    C: Future<Output = Result<(), hyper::Error>>,
+{
+    let mut connection = std::pin::pin!(connection);
+    let mut closing = false;
+    let mut pause = patience.header / 5;
+    loop {
+        tokio::select! {
+            end = &mut connection => return end,
+            () = stop.cancelled(), if !closing => {
+                closing = true;
+                close(connection.as_mut());
+            }
+            () = tokio::time::sleep(pause) => match pulse.verdict(patience) {
+                Verdict::Fine(again) => pause = again,
+                Verdict::Idle if closing => return Ok(()),
+                Verdict::Idle => {
+                    closing = true;
+                    close(connection.as_mut());
+                }
+                Verdict::Stalled => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn answer(
+    entrance: Arc<Entrance>,
+    pulse: Arc<Pulse>,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    door: Door,
+) -> Result<Response<AnswerBody<Body>>, Infallible> {
+    let mut in_flight = pulse.request();
+    let origin = entrance.network().place(door, peer.ip(), request.headers());
+    request.extensions_mut().insert(web::Connection {
+        peer: SocketAddr::new(origin.address, peer.port()),
+        place: origin.place,
+        tls: door == Door::Https || origin.forwarded_tls,
+    });
+    let request = request.map(|body| Body::new(RequestBody::new(body, entrance.patience.stall)));
+    let handled = std::panic::AssertUnwindSafe(entrance.router.clone().call(request))
+        .catch_unwind()
+        .await;
+    let response = match handled {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => {
+            tracing::error!(%peer, "a request handler panicked; this is a fault of Cumulet");
+            let mut response = Response::new(Body::from(
+                "Cumulet failed on this request; it is logged on the node.\n",
+            ));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    };
+    in_flight.answered();
+    Ok(response.map(|body| AnswerBody::new(body, in_flight)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(host: Option<&str>, target: &str) -> (u16, String) {
+        let host = host.map(|h| HeaderValue::from_str(h).unwrap());
+        let answer = redirect_answer(host.as_ref(), &target.parse().unwrap(), 8443);
+        let location = answer.headers().get(header::LOCATION);
+        (
+            answer.status().as_u16(),
+            location.map_or(String::new(), |l| l.to_str().unwrap().into()),
+        )
+    }
+
+    #[test]
+    fn plain_http_is_sent_to_https_on_the_same_port() {
+        let check = |host, target, expected: &str| {
+            assert_eq!(location(Some(host), target), (308, expected.into()))
+        };
+        check(
+            "home.local:9443",
+            "/dav/files?x=1",
+            "https://home.local:9443/dav/files?x=1",
+        );
+        check("home.local", "/", "https://home.local:8443/");
+        check("[::1]:8443", "/a%20b", "https://[::1]:8443/a%20b");
+    }
+
+    #[test]
+    fn a_redirect_never_leads_to_a_made_up_place() {
+        assert_eq!(location(None, "/").0, 400);
+        assert_eq!(location(Some("evil.example/x"), "/").0, 400);
+        assert_eq!(location(Some("home@evil.example"), "/").0, 400);
+    }
+}

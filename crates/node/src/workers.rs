@@ -1,0 +1,152 @@
+//! The background modules of a node that are no listeners: scanner, retention, locks, audit seal,
+//! network. Each turn of work runs on the blocking pool; between turns a module only waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::certificate::{self, Certificate};
+use crate::connection::Entrance;
+use crate::lan;
+use crate::modules::{Module, Progress, Task};
+use crate::state::State;
+
+/// Time between two looks at the interfaces and the certificate's end.
+const NETWORK_INTERVAL: Duration = Duration::from_secs(15);
+/// A sealed head is at most this much behind (R102).
+const SEAL_INTERVAL: Duration = Duration::from_secs(1);
+const LOCK_INTERVAL: Duration = Duration::from_secs(30);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
+/// The first turn of slow work waits until the node has answered its first requests.
+const FIRST_TURN: Duration = Duration::from_secs(20);
+
+/// A module that does `turn` on the blocking pool every `interval`. A turn that fails is shown and
+/// tried again at its next time; a panic fails the module.
+fn periodic<F>(
+    name: &'static str,
+    what: &'static str,
+    state: &Arc<State>,
+    first: Duration,
+    interval: Duration,
+    turn: F,
+) -> Module
+where
+    F: Fn(&State, &Task) -> anyhow::Result<()> + Send + Sync + 'static,
+{
+    let (state, turn) = (Arc::clone(state), Arc::new(turn));
+    Module::new(name, what, move |task: Task| {
+        let (state, turn) = (Arc::clone(&state), Arc::clone(&turn));
+        async move {
+            let mut wait = first;
+            while task.pause(wait).await {
+                wait = interval;
+                let (state, turn, reporter) = (Arc::clone(&state), Arc::clone(&turn), task.clone());
+                let done = tokio::task::spawn_blocking(move || {
+                    let result = turn(&state, &reporter).map_err(|error| format!("{error:#}"));
+                    if let Err(error) = &result {
+                        tracing::warn!(module = name, %error, "a turn failed");
+                    }
+                    reporter.turn(state.now(), result);
+                });
+                done.await?;
+            }
+            Ok(())
+        }
+    })
+}
+
+/// Removes old versions and trash, and forgets old rows of the change log.
+pub(crate) fn retention(state: &Arc<State>) -> Module {
+    periodic(
+        "retention",
+        "removes old versions and trash",
+        state,
+        FIRST_TURN,
+        RETENTION_INTERVAL,
+        |state, task| {
+            task.progress(Some(Progress {
+                what: "looking for old versions".into(),
+                done: 0,
+                total: None,
+            }));
+            let report = state.files.retention_pass(state.now())?;
+            if report != files::RetentionReport::default() {
+                tracing::info!(
+                    versions = report.versions,
+                    trashed = report.trashed,
+                    bytes = report.bytes,
+                    "removed old history"
+                );
+            }
+            state.files.forget_old_changes()?;
+            Ok(())
+        },
+    )
+}
+
+/// Ends locks whose time is over.
+pub(crate) fn lock_expiry(state: &Arc<State>) -> Module {
+    periodic(
+        "lock-expiry",
+        "ends locks whose time is over",
+        state,
+        LOCK_INTERVAL,
+        LOCK_INTERVAL,
+        |state, _| {
+            state.files.expire_locks()?;
+            Ok(())
+        },
+    )
+}
+
+/// Signs the audit log's head when there is something new, and writes counted refusals.
+pub(crate) fn audit_sealer(state: &Arc<State>) -> Module {
+    periodic(
+        "audit-sealer",
+        "signs the audit log's head",
+        state,
+        SEAL_INTERVAL,
+        SEAL_INTERVAL,
+        |state, _| {
+            state.sharing.flush_refusals()?;
+            state.sharing.seal_head()?;
+            Ok(())
+        },
+    )
+}
+
+/// Follows the interfaces (what is LAN) and renews the certificate in time (R5).
+pub(crate) fn network(
+    state: &Arc<State>,
+    name: &str,
+    certificate: &Arc<Certificate>,
+    entrance: &Arc<Entrance>,
+) -> Module {
+    let (name, certificate, entrance) = (
+        name.to_owned(),
+        Arc::clone(certificate),
+        Arc::clone(entrance),
+    );
+    periodic(
+        "network",
+        "follows addresses, renews the certificate",
+        state,
+        NETWORK_INTERVAL,
+        NETWORK_INTERVAL,
+        move |state, _| {
+            let network =
+                lan::read_network(state.config.lan.as_deref(), &state.config.trusted_proxies);
+            if *entrance.network() != network {
+                tracing::info!(home = ?network.home, "the network has changed");
+                entrance.set_network(network);
+            }
+            let names = certificate::names(&name, &lan::own_addresses());
+            if certificate.renew(&names, state.now())? {
+                tracing::info!(
+                    fingerprint = certificate.fingerprint(),
+                    "made a new certificate"
+                );
+            }
+            Ok(())
+        },
+    )
+}
