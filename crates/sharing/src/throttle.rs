@@ -180,16 +180,24 @@ pub(crate) fn succeed(tx: &Connection, guesses: &[Guess]) -> Result<(), rusqlite
         let sql = match guess.kind {
             Kind::Network => {
                 "UPDATE throttle SET failures = failures - 1
-                 WHERE kind = ?1 AND subject = ?2 AND network = ?3 AND failures > 0"
+                 WHERE kind = ?1 AND subject = ?2 AND network = ?3"
             }
             Kind::Password | Kind::Code | Kind::CodeAnywhere | Kind::Link => {
                 "DELETE FROM throttle WHERE kind = ?1 AND subject = ?2 AND network = ?3"
             }
         };
         tx.prepare_cached(sql)?.execute(key)?;
+        tx.prepare_cached(
+            "DELETE FROM throttle
+             WHERE kind = ?1 AND subject = ?2 AND network = ?3 AND failures <= 0",
+        )?
+        .execute(key)?;
     }
     Ok(())
 }
+
+/// Counters kept; beyond it those unused for the longest time are forgotten early.
+const COUNTERS_MAX: u32 = 100_000;
 
 /// Removes what is forgotten anyway.
 pub(crate) fn forget(tx: &Connection, now: Timestamp) -> Result<usize, rusqlite::Error> {
@@ -201,6 +209,11 @@ pub(crate) fn forget(tx: &Connection, now: Timestamp) -> Result<usize, rusqlite:
             params![rule.name, now.minus(rule.memory).0],
         )?;
     }
+    gone += tx.execute(
+        "DELETE FROM throttle WHERE last <
+           (SELECT last FROM throttle ORDER BY last DESC LIMIT 1 OFFSET ?1)",
+        [COUNTERS_MAX],
+    )?;
     Ok(gone)
 }
 

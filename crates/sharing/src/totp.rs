@@ -260,6 +260,13 @@ fn percent_encoded(text: &str) -> String {
     })
 }
 
+/// What an authenticator with this secret shows at `now`.
+#[cfg(test)]
+pub(crate) fn code_of(secret: &str, now: Timestamp) -> String {
+    let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    format!("{:06}", code_at(&secret, now.secs().div_euclid(STEP_SECS)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

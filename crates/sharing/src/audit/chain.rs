@@ -107,11 +107,11 @@ mod tests {
         let bytes = canonical(&row);
         assert_eq!(
             bytes.len(),
-            8 + 8 + 9 + 13 + 17 + 17 + 13 + 9 + 26 + 9 + 9 + 1 + 12 + 8 + 8
+            8 + 8 + 9 + 13 + 17 + 17 + 13 + 9 + 25 + 9 + 9 + 1 + 12 + 8 + 8
         );
         assert_eq!(
             row_hash(&genesis(&node), &row).to_string(),
-            "HASH_PLACEHOLDER"
+            "0308a08b927640f878122fdc8fd94e61124e8c68035378b04092535c9d19979f"
         );
     }
 }

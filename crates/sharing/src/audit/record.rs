@@ -102,18 +102,19 @@ impl Sharing {
             ..Event::of(asker, now, Action::Read, path)
         };
         let sharing = self.clone();
-        self.write(move |tx| {
-            if !was_read(tx, &event, fid)? {
-                sharing.record_in(tx, &event)?;
+        let noted = self.write(move |tx| {
+            if let Some(earlier) = noted_read(tx, &event, fid)? {
+                return Ok(earlier);
             }
-            Ok(())
+            sharing.record_in(tx, &event)?;
+            Ok(event.at)
         })?;
         self.0
             .log
             .reads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, now);
+            .insert(key, noted);
         Ok(())
     }
 
@@ -142,17 +143,22 @@ fn make_room(reads: &mut HashMap<(String, Fid), Timestamp>, now: Timestamp) {
     }
 }
 
-/// For what memory has lost: after a restart, or when it was full.
-fn was_read(tx: &Connection, event: &Event, fid: Fid) -> Result<bool, rusqlite::Error> {
+/// When the row of this window was written, for what memory has lost: after a restart, or when it
+/// was full.
+fn noted_read(
+    tx: &Connection,
+    event: &Event,
+    fid: Fid,
+) -> Result<Option<Timestamp>, rusqlite::Error> {
     let from = event.at.minus(READ_WINDOW);
-    let found = tx
-        .prepare_cached(
-            "SELECT 1 FROM audit WHERE fid = ?1 AND action = 'read' AND actor = ?2
-               AND at > ?3 AND at <= ?4 LIMIT 1",
-        )?
-        .query_row(params![fid.0, event.actor, from.0, event.at.0], |_| Ok(()))
-        .optional()?;
-    Ok(found.is_some())
+    tx.prepare_cached(
+        "SELECT at FROM audit WHERE fid = ?1 AND action = 'read' AND actor = ?2
+           AND at > ?3 AND at <= ?4 ORDER BY seq DESC LIMIT 1",
+    )?
+    .query_row(params![fid.0, event.actor, from.0, event.at.0], |row| {
+        Ok(Timestamp(row.get(0)?))
+    })
+    .optional()
 }
 
 fn row_of(event: &Event, seq: u64) -> AuditRow {
