@@ -8,7 +8,11 @@ fuzz_target!(|input: (u64, &str)| {
     let (size, value) = input;
     if let Ranges::Parts(parts) = dav::ranges(value, size) {
         assert!(!parts.is_empty());
-        assert!(parts.iter().all(|part| part.start < part.end && part.end <= size));
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.start < part.end && part.end <= size)
+        );
         let total: u128 = parts.iter().map(|part| u128::from(part.length())).sum();
         assert!(total <= u128::from(size));
     }
