@@ -193,6 +193,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pulse = Pulse::new(is_h2);
+    let (stream, request_line) = web::FragmentGuard::new(stream);
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
     let service = {
         let (entrance, pulse) = (Arc::clone(entrance), Arc::clone(&pulse));
@@ -200,7 +201,7 @@ where
             answer(
                 Arc::clone(&entrance),
                 Arc::clone(&pulse),
-                request,
+                request_line.watch(request),
                 peer,
                 door,
             )
@@ -299,7 +300,7 @@ where
 async fn answer(
     entrance: Arc<Entrance>,
     pulse: Arc<Pulse>,
-    mut request: Request<Incoming>,
+    mut request: Request<web::Watched<Incoming>>,
     peer: SocketAddr,
     door: Door,
 ) -> Result<Response<AnswerBody<Body>>, Infallible> {
