@@ -195,7 +195,8 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
 pub(crate) struct RequestBody<B> {
     body: B,
     stall: Duration,
-    alarm: Pin<Box<tokio::time::Sleep>>,
+    /// Made at the first wait: most requests have no body.
+    alarm: Option<Pin<Box<tokio::time::Sleep>>>,
     is_set: bool,
 }
 
@@ -204,7 +205,7 @@ impl<B> RequestBody<B> {
         Self {
             body,
             stall,
-            alarm: Box::pin(tokio::time::sleep(stall)),
+            alarm: None,
             is_set: false,
         }
     }
@@ -229,12 +230,14 @@ where
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => {
+                let end = tokio::time::Instant::now() + this.stall;
+                let alarm = this
+                    .alarm
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
                 if !std::mem::replace(&mut this.is_set, true) {
-                    this.alarm
-                        .as_mut()
-                        .reset(tokio::time::Instant::now() + this.stall);
+                    alarm.as_mut().reset(end);
                 }
-                std::task::ready!(this.alarm.as_mut().poll(cx));
+                std::task::ready!(alarm.as_mut().poll(cx));
                 let why = format!("the client sent nothing for {} s", this.stall.as_secs());
                 Poll::Ready(Some(Err(
                     io::Error::new(io::ErrorKind::TimedOut, why).into()

@@ -130,10 +130,7 @@ impl Wish {
 
 /// Prints the completions for a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(
-        shell,
-        &mut Arguments::command(),
-        "cumulet",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "cumulet", &mut script);
+    print::line(String::from_utf8_lossy(&script).trim_end());
 }
