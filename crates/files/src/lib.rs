@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 mod author;
+mod bind;
+mod check;
 mod entry;
 mod feed;
 mod lock;
@@ -22,6 +24,7 @@ mod look;
 mod op;
 mod refusal;
 mod retention;
+mod scan;
 mod schema;
 mod space;
 mod stage;
@@ -34,6 +37,8 @@ use pool::Volume;
 use protocol::Clock;
 
 pub use author::{Action, Author, Fact, NoWitness, Witness};
+pub use bind::{Bind, BindError};
+pub use check::Finding;
 pub use entry::{
     At, Content, Cursor, DeadProp, Entry, EntryState, Kind, Order, Page, Space, Trashed, Usage,
     Version, VersionReason,
@@ -44,6 +49,7 @@ pub use log::{ChangeOp, ChangeRow, Changes};
 pub use op::{Change, ConditionList, Conditions, Done, EtagSet, Op, PropPatch, Test};
 pub use refusal::{ChangesError, FilesError, ReadError, Refusal};
 pub use retention::RetentionReport;
+pub use scan::{ScanReport, Scanner, ScannerOptions, ScannerStatus};
 pub use schema::SCHEMA;
 pub use stage::{Expect, Staged, Staging};
 
