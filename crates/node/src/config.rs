@@ -50,6 +50,8 @@ pub struct Config {
     pub keep: Duration,
     /// History may take at most this part of the free space, in percent.
     pub keep_share_percent: u8,
+    /// Rows of the audit log are kept for this long.
+    pub audit_keep: Duration,
     /// Time between two full scans for edits made by other programs.
     pub scan_interval: Duration,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             blocking_threads_max: 64,
             keep: Duration::from_hours(30 * 24),
             keep_share_percent: 50,
+            audit_keep: Duration::from_hours(730 * 24),
             scan_interval: Duration::from_hours(1),
         }
     }
@@ -213,6 +216,16 @@ pub const KEYS: &[Key] = &[
         reason: "history is thinned, oldest first, before it takes more of the disk than this",
         read: |c, v| v.number(0, 100).map(|n| c.keep_share_percent = n),
         show: |c| c.keep_share_percent.to_string(),
+    },
+    Key {
+        name: "audit_keep_days",
+        unit: "days, 30 to 36500",
+        reason: "who did what stays known for so long; older rows are cut under a signature, about 0.3 kB each",
+        read: |c, v| {
+            v.number(30, 36_500)
+                .map(|n: u64| c.audit_keep = Duration::from_hours(24 * n))
+        },
+        show: |c| (c.audit_keep.as_secs() / 86_400).to_string(),
     },
     Key {
         name: "scan_interval_s",

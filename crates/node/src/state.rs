@@ -89,11 +89,7 @@ impl State {
 
     /// Seals the audit log and closes the database; the state must not be used afterwards.
     pub fn close(&self) {
-        if let Err(error) = self
-            .sharing
-            .flush_refusals()
-            .and_then(|()| self.sharing.seal_head())
-        {
+        if let Err(error) = self.sharing.finish_audit() {
             tracing::error!(%error, "cannot seal the audit log");
         }
         self.database.close();

@@ -54,7 +54,8 @@ where
     })
 }
 
-/// Removes old versions and trash, and forgets old rows of the change log.
+/// Removes old versions and trash, and forgets old rows of the change log, the audit log, ended
+/// sessions and delays.
 pub(crate) fn retention(state: &Arc<State>) -> Module {
     periodic(
         "retention",
@@ -78,6 +79,15 @@ pub(crate) fn retention(state: &Arc<State>) -> Module {
                 );
             }
             state.files.forget_old_changes()?;
+            state.sharing.forget_expired()?;
+            let before = state.now().minus(state.config.audit_keep);
+            while state.sharing.cut_audit(before)? > 0 {
+                task.progress(Some(Progress {
+                    what: "cutting the audit log".into(),
+                    done: 0,
+                    total: None,
+                }));
+            }
             Ok(())
         },
     )
@@ -107,7 +117,7 @@ pub(crate) fn audit_sealer(state: &Arc<State>) -> Module {
         SEAL_INTERVAL,
         SEAL_INTERVAL,
         |state, _| {
-            state.sharing.flush_refusals()?;
+            // Writes the counted refusals of minutes that are over as well.
             state.sharing.seal_head()?;
             Ok(())
         },

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const MEMORY: Duration = Duration::from_secs(300);
 const ENTRIES_MAX: usize = 4_096;
 /// One check at a time for equal credentials; others are spread over this many locks.
 const STRIPES: usize = 16;
+/// Requests that may wait for a check of an account's password; each holds a thread of the rim.
+const CHECKING_MAX: usize = 24;
 
 #[derive(Clone)]
 struct Remembered {
@@ -42,6 +44,16 @@ pub(crate) struct Credentials {
     generation: AtomicU64,
     entries: Mutex<HashMap<SecretHash, Remembered>>,
     stripes: [Mutex<()>; STRIPES],
+    checking: AtomicUsize,
+}
+
+/// A place among the [`CHECKING_MAX`].
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Credentials {
@@ -93,6 +105,14 @@ impl Credentials {
         }
     }
 
+    fn place(&self) -> Result<Place<'_>, LoginError> {
+        let place = Place(&self.checking);
+        match self.checking.fetch_add(1, Ordering::SeqCst) {
+            before if before < CHECKING_MAX => Ok(place),
+            _ => Err(LoginError::Busy),
+        }
+    }
+
     fn one_at_a_time(&self, key: &SecretHash) -> MutexGuard<'_, ()> {
         self.stripes[usize::from(key[0]) % STRIPES]
             .lock()
@@ -112,14 +132,23 @@ impl Sharing {
         if let Some(found) = self.0.credentials.get(&key, self.now()) {
             return self.remembered(&key, found, address);
         }
+        // Read before the check: a change in between must void its result.
+        let generation = self.0.credentials.generation();
+        if let Some(who) = self.verify_app_password(name, secret, address)? {
+            let remembered = Some(who.clone());
+            self.0
+                .credentials
+                .put(key, remembered, self.now(), generation);
+            return Ok(who);
+        }
         // Clients open many connections at once: the first one pays, the others read its result.
+        let _place = self.0.credentials.place()?;
         let _turn = self.0.credentials.one_at_a_time(&key);
         if let Some(found) = self.0.credentials.get(&key, self.now()) {
             return self.remembered(&key, found, address);
         }
-        // Read before the check: a change in between must void its result.
         let generation = self.0.credentials.generation();
-        let who = self.verify_basic(name, secret, address)?;
+        let who = self.verify_password(name, secret, address)?;
         self.0
             .credentials
             .put(key, who.clone(), self.now(), generation);
@@ -143,19 +172,30 @@ impl Sharing {
         found.who.ok_or(LoginError::Wrong)
     }
 
-    /// `None` if it is wrong; an error if it could not be checked.
-    fn verify_basic(
+    /// Neither delayed nor counted: nobody guesses 140 bits.
+    fn verify_app_password(
         &self,
         name: &str,
         secret: &str,
         address: IpAddr,
     ) -> Result<Option<Who>, LoginError> {
-        if let Some(hash) = self.app_password_hash(secret)
-            && let Some((account, id, label)) = self.find_app_password(name, &hash)?
-        {
-            self.note_app_password(id, address);
-            return Ok(Some(who(account, Via::AppPassword { id, label })));
-        }
+        let Some(hash) = self.app_password_hash(secret) else {
+            return Ok(None);
+        };
+        let Some((account, id, label)) = self.find_app_password(name, &hash)? else {
+            return Ok(None);
+        };
+        self.note_app_password(id, address);
+        Ok(Some(who(account, Via::AppPassword { id, label })))
+    }
+
+    /// `None` if it is wrong; an error if it could not be checked.
+    fn verify_password(
+        &self,
+        name: &str,
+        secret: &str,
+        address: IpAddr,
+    ) -> Result<Option<Who>, LoginError> {
         let guesses = self.password_guesses(name, address);
         self.begin_guess(&guesses)?;
         let secrets = self.secrets(name)?;

@@ -21,7 +21,7 @@ const MEMORY_KIB_MAX: u32 = 256 * 1024;
 /// Checks that may run at once; bounds memory to twice [`MEMORY_KIB`] and leaves a core to others.
 const AT_ONCE: usize = 2;
 /// Checks that may wait for their turn.
-const WAITING_MAX: usize = 32;
+const WAITING_MAX: usize = 16;
 /// How long they wait.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 

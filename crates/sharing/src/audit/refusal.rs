@@ -82,13 +82,18 @@ impl Refusals {
 
     /// Forgets minutes other than the one of `now`; returns their rows.
     fn over(&mut self, now: Timestamp) -> Vec<Event> {
-        let minute = minute_of(now);
+        self.forget(|minute| minute != minute_of(now))
+    }
+
+    /// Forgets the minutes that `over` names; returns their rows.
+    fn forget(&mut self, over: impl Fn(i64) -> bool) -> Vec<Event> {
         let mut rows = Vec::new();
         self.0.retain(|_, counted| {
-            if counted.minute != minute {
+            let over = over(counted.minute);
+            if over {
                 rows.extend(counted.summary());
             }
-            counted.minute == minute
+            !over
         });
         rows
     }
@@ -165,6 +170,18 @@ impl Sharing {
     /// Writes the counted refusals of minutes that are over; called by the sealing worker.
     pub fn flush_refusals(&self) -> Result<(), SharingError> {
         let rows = self.refusals().over(self.now());
+        self.write_refusals(rows)
+    }
+
+    /// Writes what is still counted and seals the head: at the end of the node, instead of
+    /// [`Sharing::seal_head`].
+    pub fn finish_audit(&self) -> Result<super::Head, SharingError> {
+        let rows = self.refusals().forget(|_| true);
+        self.write_refusals(rows)?;
+        self.seal_head()
+    }
+
+    fn write_refusals(&self, rows: Vec<Event>) -> Result<(), SharingError> {
         if rows.is_empty() {
             return Ok(());
         }

@@ -383,8 +383,12 @@ fn refusals_of_strangers_are_counted_per_address_and_minute() {
     home.sharing.flush_refusals().unwrap();
     assert_eq!(actions(&home)[2..], ["refuse nobody /wp-admin/999 x999"]);
     refuse("192.0.2.1", "/b");
+    refuse("192.0.2.1", "/c");
     home.sharing.seal_head().unwrap();
     assert_eq!(actions(&home).len(), 4);
+    // The end of the node does not wait for the minute's.
+    home.sharing.finish_audit().unwrap();
+    assert_eq!(actions(&home)[4..], ["refuse nobody /c x1"]);
     assert!(home.sharing.verify_audit().unwrap().is_clean());
 }
 
