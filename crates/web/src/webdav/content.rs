@@ -1,13 +1,16 @@
-//! A file's bytes as the body of a response: read ahead by one piece on the blocking pool, handed to
-//! the connection without a copy, buffers used again.
+//! A file's bytes as the body of a response, handed to the connection without a copy of ours, buffers
+//! used again.
 //!
-//! No thread waits for a slow client: a piece is read when the one before it was taken. If the file
-//! turns out shorter than announced (another program cut it), the body breaks off with an error, so
-//! that no client takes the part for the whole.
+//! What the kernel has in memory is read at once, on the connection's own task; what it must fetch
+//! from the disk is read on the blocking pool, ahead by one piece (docs/decisions/0011). No thread
+//! waits for a slow client: a piece is read when the one before it was taken. If the file turns out
+//! shorter than announced (another program cut it), the body breaks off with an error, so that no
+//! client takes the part for the whole.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -15,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use dav::ByteSpan;
 use http_body::{Body, Frame, SizeHint};
+use rustix::io::ReadWriteFlags;
 use tokio::task::JoinHandle;
 
 /// Bytes that are read at once.
@@ -28,12 +32,31 @@ const SPARE_MAX: usize = 16;
 
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// A buffer that goes back to [`SPARE`] when the connection is done with it.
-struct Piece(Vec<u8>);
+/// A buffer of [`PIECE_BYTES`] that goes back to [`SPARE`] when the connection is done with it.
+struct Piece {
+    buffer: Vec<u8>,
+    length: usize,
+}
+
+impl Piece {
+    /// Room for a span of at most [`PIECE_BYTES`].
+    fn of(span: ByteSpan) -> Self {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let length = usize::try_from(span.length()).unwrap_or(PIECE_BYTES);
+        Self {
+            buffer: spare.unwrap_or_else(|| vec![0; PIECE_BYTES]),
+            length: length.min(PIECE_BYTES),
+        }
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[..self.length]
+    }
+}
 
 impl AsRef<[u8]> for Piece {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.buffer[..self.length]
     }
 }
 
@@ -41,36 +64,25 @@ impl Drop for Piece {
     fn drop(&mut self) {
         let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < SPARE_MAX {
-            let mut buffer = std::mem::take(&mut self.0);
-            buffer.clear();
-            spare.push(buffer);
+            spare.push(std::mem::take(&mut self.buffer));
         }
     }
-}
-
-/// A buffer of [`PIECE_BYTES`].
-fn buffer() -> Vec<u8> {
-    let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES))
 }
 
 /// Reads a span of at most [`PIECE_BYTES`]. Blocks.
 pub(super) fn read(file: &File, span: ByteSpan) -> io::Result<Bytes> {
-    let length = usize::try_from(span.length()).unwrap_or(usize::MAX);
-    let mut piece = Piece(buffer());
-    piece.0.reserve_exact(length);
-    while piece.0.len() < length {
-        let at = span.start + piece.0.len() as u64;
-        let before = piece.0.len();
-        let target = rustix::buffer::spare_capacity(&mut piece.0);
-        rustix::io::pread(file, target, at)?;
-        if piece.0.len() == before {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    // The buffer may be longer than the span.
-    piece.0.truncate(length);
+    let mut piece = Piece::of(span);
+    file.read_exact_at(piece.room(), span.start)?;
     Ok(Bytes::from_owner(piece))
+}
+
+/// The same if all of it is in the kernel's memory, else nothing. Never waits for the disk.
+fn read_cached(file: &File, span: ByteSpan) -> Option<Bytes> {
+    let mut piece = Piece::of(span);
+    let mut room = [io::IoSliceMut::new(piece.room())];
+    let taken = rustix::io::preadv2(file, &mut room, span.start, ReadWriteFlags::NOWAIT);
+    // A part, or a file system that cannot tell: the blocking pool reads the whole piece.
+    (taken == Ok(piece.length)).then(|| Bytes::from_owner(piece))
 }
 
 /// What a body consists of, in order.
@@ -110,10 +122,10 @@ impl Content {
         self.left
     }
 
-    /// Begins to read if the next part is one of the file.
-    fn read_ahead(&mut self) {
+    /// Takes the next piece off the front part, if that is one of the file.
+    fn next_piece(&mut self) -> Option<ByteSpan> {
         let Some(Part::Span(span)) = self.parts.front_mut() else {
-            return;
+            return None;
         };
         let piece = ByteSpan {
             start: span.start,
@@ -123,6 +135,11 @@ impl Content {
         if span.start == span.end {
             self.parts.pop_front();
         }
+        Some(piece)
+    }
+
+    /// Begins to read on the blocking pool.
+    fn begin(&mut self, piece: ByteSpan) {
         let file = Arc::clone(&self.file);
         self.reading = Some(tokio::task::spawn_blocking(move || read(&file, piece)));
     }
@@ -145,7 +162,13 @@ impl Body for Content {
                 this.left -= text.len() as u64;
                 return Poll::Ready(Some(Ok(Frame::data(text))));
             }
-            this.read_ahead();
+            if let Some(piece) = this.next_piece() {
+                if let Some(bytes) = read_cached(&this.file, piece) {
+                    this.left = this.left.saturating_sub(bytes.len() as u64);
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                this.begin(piece);
+            }
         }
         let Some(reading) = &mut this.reading else {
             return Poll::Ready(None);
@@ -156,7 +179,9 @@ impl Body for Content {
         match &read {
             Ok(bytes) => {
                 this.left = this.left.saturating_sub(bytes.len() as u64);
-                this.read_ahead();
+                if let Some(piece) = this.next_piece() {
+                    this.begin(piece);
+                }
             }
             Err(_) => {
                 this.parts.clear();
