@@ -22,6 +22,16 @@ pub struct Author {
 }
 
 impl Author {
+    /// A lock that ended.
+    pub(crate) fn lock_expiry() -> Self {
+        Self {
+            account: None,
+            label: "lock".into(),
+            via: "expiry".into(),
+            address: None,
+        }
+    }
+
     /// Some other program that wrote to the disk behind our back.
     #[must_use]
     pub fn outside() -> Self {

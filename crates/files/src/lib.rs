@@ -16,20 +16,36 @@
 mod author;
 mod bind;
 mod check;
+mod commit;
+mod conditions;
+mod copy;
+mod decide;
+mod disk;
 mod entry;
 mod feed;
+mod intent;
 mod lock;
 mod log;
 mod look;
 mod op;
+mod outside;
+mod read;
+mod record;
+mod recover;
 mod refusal;
+mod reserve;
 mod retention;
+mod row;
 mod scan;
 mod schema;
+mod settle;
 mod space;
 mod stage;
+mod volumes;
+mod walk;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use database::Database;
@@ -39,6 +55,7 @@ use protocol::Clock;
 pub use author::{Action, Author, Fact, NoWitness, Witness};
 pub use bind::{Bind, BindError};
 pub use check::Finding;
+pub use decide::{PROP_BYTES_MAX, PROPS_MAX};
 pub use entry::{
     At, Content, Cursor, DeadProp, Entry, EntryState, Kind, Order, Page, Space, Trashed, Usage,
     Version, VersionReason,
@@ -47,6 +64,7 @@ pub use feed::Feed;
 pub use lock::{LOCK_DEFAULT, LOCK_MAX, LOCK_MIN, LOCK_OWNER_BYTES_MAX, LockInfo, LockRequest};
 pub use log::{ChangeOp, ChangeRow, Changes};
 pub use op::{Change, ConditionList, Conditions, Done, EtagSet, Op, PropPatch, Test};
+pub use outside::{Hint, OutsideEdit};
 pub use refusal::{ChangesError, FilesError, ReadError, Refusal};
 pub use retention::RetentionReport;
 pub use scan::{ScanReport, Scanner, ScannerOptions, ScannerStatus};
@@ -112,6 +130,12 @@ struct Inner {
     witness: Arc<dyn Witness>,
     settings: Settings,
     feeds: feed::Feeds,
+    volumes: volumes::Volumes,
+    reservations: Arc<reserve::Reservations>,
+    settling: settle::Settling,
+    hints: outside::Hints,
+    /// Makes names in history unique: random for each life of the process, then counted.
+    names: (u32, AtomicU64),
 }
 
 impl Files {
@@ -127,22 +151,25 @@ impl Files {
         witness: Arc<dyn Witness>,
         settings: Settings,
     ) -> Result<(Self, Recovery), FilesError> {
-        let _ = (&db, home, &clock, &witness, &settings);
-        todo!()
-    }
-
-    /// Looks at conditions, locks and quota without changing anything: a refusal before the body is
-    /// read (`commit.md` step 0). A courtesy; [`Files::commit`] decides.
-    pub fn precheck(&self, author: &Author, check: &Precheck<'_>) -> Result<(), Refusal> {
-        let _ = (author, check);
-        todo!()
-    }
-
-    /// Makes changes durable, each for itself; answers in the order of `ops`. Later ones see earlier
-    /// ones. All share flushes and transactions where they do not depend on each other.
-    pub fn commit(&self, author: &Author, ops: Vec<Op>) -> Vec<Result<Done, Refusal>> {
-        let _ = (author, ops);
-        todo!()
+        volumes::register_home(&db, home.as_ref())?;
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(|_| FilesError::Random)?;
+        let files = Self(Arc::new(Inner {
+            db,
+            clock,
+            witness,
+            settings,
+            feeds: feed::Feeds::default(),
+            volumes: volumes::Volumes::default(),
+            reservations: Arc::default(),
+            settling: settle::Settling::default(),
+            hints: outside::Hints::default(),
+            names: (u32::from_le_bytes(random), AtomicU64::new(0)),
+        }));
+        let recovery = files.recover(walk::HOME, &home)?;
+        files.0.volumes.insert(walk::HOME, home);
+        settle::start(&files.0)?;
+        Ok((files, recovery))
     }
 
     /// A listener to the change feed.
@@ -153,6 +180,12 @@ impl Files {
 
     fn now(&self) -> protocol::Timestamp {
         (self.0.clock)()
+    }
+
+    /// A suffix for a name in history that no other has.
+    fn suffix(&self) -> String {
+        let (random, count) = &self.0.names;
+        format!("{random:08x}{:x}", count.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -168,3 +201,6 @@ pub struct Precheck<'a> {
     /// As in [`Change::Put`].
     pub no_overwrite: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Why a change or a read did not happen, sorted by whose move it is.
 
+use pool::VolumeError;
 use protocol::{Etag, Hash, NameError};
 use thiserror::Error;
 
@@ -227,4 +228,26 @@ pub(crate) fn mismatch(algorithm: &'static str, expected: &[u8], got: &[u8]) -> 
 /// BLAKE3 as [`mismatch`] wants it.
 pub(crate) fn blake3_mismatch(expected: Hash, got: Hash) -> Refusal {
     mismatch("BLAKE3", &expected.0, &got.0)
+}
+
+/// What a volume's error means for a writer.
+pub(crate) fn volume_refusal(error: VolumeError) -> Refusal {
+    match error {
+        VolumeError::Full { .. } => Refusal::DiskFull,
+        VolumeError::ReadOnly { .. } | VolumeError::Denied { .. } => Refusal::ReadOnly {
+            why: error.to_string(),
+        },
+        VolumeError::Away { why, .. } => Refusal::VolumeAway { why },
+        VolumeError::NotFound { .. }
+        | VolumeError::Taken { .. }
+        | VolumeError::NotAFolder { .. }
+        | VolumeError::NotAFile { .. }
+        | VolumeError::NotEmpty { .. }
+        | VolumeError::CrossDevice { .. }
+        | VolumeError::Symlink { .. } => Refusal::OutsideEdit,
+        VolumeError::NameTooLong { .. } => {
+            Refusal::BadName(NameError::TooLong(protocol::NAME_BYTES_MAX))
+        }
+        other => Refusal::Internal(FilesError::Volume(other)),
+    }
 }

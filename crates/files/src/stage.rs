@@ -4,16 +4,23 @@
 //! Invariant: nothing of it is visible before the commit; a dropped staging removes its file.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::{Hash, VolumeId};
+use protocol::{Hash, Timestamp, VolumeId};
 use sha1::Digest;
 
-use pool::{Spot, TempName, Volume};
+use pool::{FileStat, Spot, Temp, TempName, Volume, VolumeError};
 
-use crate::refusal::{blake3_mismatch, mismatch};
-use crate::{At, Files, Refusal};
+use crate::decide::What;
+use crate::refusal::{blake3_mismatch, mismatch, volume_refusal};
+use crate::walk::walk;
+use crate::{At, Files, FilesError, Kind, Refusal};
+
+/// Permissions of a new file.
+pub(crate) const NEW_FILE_MODE: u32 = 0o644;
 
 /// Bytes written to the volume at once.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -39,15 +46,10 @@ struct TempGuard {
     name: Option<TempName>,
 }
 
-impl TempGuard {
-    fn take(&mut self) -> Option<TempName> {
-        self.name.take()
-    }
-}
-
 impl Drop for TempGuard {
     fn drop(&mut self) {
-        if let Some(name) = self.name.take()
+        // A panic stands for a crash in tests: recovery shall find the file.
+        if let Some(name) = self.name.take().filter(|_| !std::thread::panicking())
             && let Err(error) = self.volume.remove(Spot::Temp(&name))
         {
             tracing::debug!(%name, %error, "a temporary file stays until the next start");
@@ -64,6 +66,7 @@ pub struct Staging {
     size: u64,
     hasher: blake3::Hasher,
     sha1: Option<sha1::Sha1>,
+    full: bool,
 }
 
 impl std::fmt::Debug for Staging {
@@ -77,6 +80,7 @@ pub struct Staged {
     temp: TempGuard,
     pub(crate) file: File,
     pub(crate) volume_id: VolumeId,
+    durable: bool,
     /// Bytes.
     pub size: u64,
     /// BLAKE3.
@@ -96,8 +100,45 @@ impl std::fmt::Debug for Staged {
 impl Files {
     /// Opens a place for new bytes on the volume that holds `at`. The folder must exist.
     pub fn stage(&self, at: &At) -> Result<Staging, Refusal> {
-        let _ = at;
-        todo!()
+        let (spotted, exists) = self.0.db.read(|tx| walk(tx, at)?.slot(at))?;
+        if exists && spotted.row().kind == Kind::Folder {
+            return Err(Refusal::IsAFolder);
+        }
+        let volume = self.writable(spotted.volume)?;
+        // New content of a file keeps its permissions, such as the execute bit.
+        let mode = match volume.stat(Spot::Path(&spotted.path)) {
+            Ok(Some(stat)) if exists => stat.mode & 0o777,
+            Ok(_) | Err(_) => NEW_FILE_MODE,
+        };
+        self.stage_on(spotted.volume, volume, mode)
+    }
+
+    /// Opens a place for new bytes on a volume.
+    pub(crate) fn stage_on(
+        &self,
+        volume_id: VolumeId,
+        volume: Arc<dyn Volume>,
+        mode: u32,
+    ) -> Result<Staging, Refusal> {
+        let Temp { name, file } = volume.temp().map_err(volume_refusal)?;
+        let staging = Staging {
+            temp: TempGuard {
+                volume,
+                name: Some(name),
+            },
+            file,
+            volume_id,
+            buffer: Vec::new(),
+            size: 0,
+            hasher: blake3::Hasher::new(),
+            sha1: None,
+            full: false,
+        };
+        staging
+            .file
+            .set_permissions(std::fs::Permissions::from_mode(mode))
+            .map_err(|source| io_refusal("set the mode of", source))?;
+        Ok(staging)
     }
 }
 
@@ -115,21 +156,172 @@ impl Staging {
         self.size
     }
 
-    /// Checks the whole (`commit.md` step 2). The content becomes durable here if it is large, else
-    /// with the first transaction of its commit.
-    pub fn finish(self, expect: Expect) -> Result<Staged, Refusal> {
-        let _ = (expect, blake3_mismatch, mismatch, FLUSH_EARLY_BYTES);
-        todo!()
+    /// True after a write that failed because the disk is full.
+    #[must_use]
+    pub fn disk_was_full(&self) -> bool {
+        self.full
+    }
+
+    /// Copies the whole of `from`, sharing blocks where the volume can. `hash` is its BLAKE3 if
+    /// known, else it is read for it.
+    pub(crate) fn copy_from(mut self, from: &File, hash: Option<Hash>) -> Result<Staged, Refusal> {
+        let name = self.temp.name.clone().ok_or(Refusal::Busy)?;
+        let to = Temp {
+            name,
+            file: self.file,
+        };
+        let copied = self.temp.volume.copy(from, &to).map_err(volume_refusal)?;
+        self.file = to.file;
+        let hash = match hash {
+            Some(hash) => hash,
+            None => self.read_hash()?,
+        };
+        Ok(Staged {
+            temp: self.temp,
+            file: self.file,
+            volume_id: self.volume_id,
+            durable: false,
+            size: copied,
+            hash,
+        })
+    }
+
+    fn read_hash(&mut self) -> Result<Hash, Refusal> {
+        let read = self
+            .file
+            .rewind()
+            .and_then(|()| self.hasher.update_reader(&self.file).map(drop));
+        read.map_err(|source| io_refusal("read", source))?;
+        Ok(Hash(*self.hasher.finalize().as_bytes()))
+    }
+
+    /// Checks the whole (`commit.md` step 2). Large content becomes durable here, small content
+    /// while the first transaction of its commit does.
+    pub fn finish(mut self, expect: Expect) -> Result<Staged, Refusal> {
+        self.write_out()
+            .map_err(|source| io_refusal("write", source))?;
+        if let Some(expected) = expect.length.filter(|length| *length != self.size) {
+            return Err(Refusal::Incomplete {
+                expected,
+                got: self.size,
+            });
+        }
+        let hash = Hash(*self.hasher.finalize().as_bytes());
+        if let Some(expected) = expect.blake3.filter(|expected| *expected != hash) {
+            return Err(blake3_mismatch(expected, hash));
+        }
+        if let Some(expected) = expect.sha1 {
+            let Some(sha1) = self.sha1.take() else {
+                return Err(FilesError::Inconsistent("SHA-1 was not asked for".into()).into());
+            };
+            let got: [u8; 20] = sha1.finalize().into();
+            if got != expected {
+                return Err(mismatch("SHA-1", &expected, &got));
+            }
+        }
+        let durable = self.size > FLUSH_EARLY_BYTES;
+        if durable {
+            self.temp.volume.flush(&self.file).map_err(volume_refusal)?;
+        }
+        Ok(Staged {
+            temp: self.temp,
+            file: self.file,
+            volume_id: self.volume_id,
+            durable,
+            size: self.size,
+            hash,
+        })
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        let written = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        self.full |= written.as_ref().is_err_and(|error| is_full(error.kind()));
+        written
     }
 }
 
 impl Write for Staging {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let _ = (piece, PIECE_BYTES);
-        todo!()
+        // BLAKE3 uses SIMD over whole kilobytes: hash what the caller sends, not single bytes.
+        self.hasher.update(piece);
+        if let Some(sha1) = &mut self.sha1 {
+            sha1.update(piece);
+        }
+        self.size += piece.len() as u64;
+        if self.buffer.is_empty() && piece.len() >= PIECE_BYTES {
+            let written = self.file.write_all(piece);
+            self.full |= written.as_ref().is_err_and(|error| is_full(error.kind()));
+            written?;
+            return Ok(piece.len());
+        }
+        self.buffer.extend_from_slice(piece);
+        if self.buffer.len() >= PIECE_BYTES {
+            self.write_out()?;
+        }
+        Ok(piece.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        todo!()
+        self.write_out()
     }
+}
+
+impl Staged {
+    /// The file's name, size and stat for the intent; `mtime` is set on it first.
+    pub(crate) fn facts(&self, mtime: Option<Timestamp>) -> Result<What, Refusal> {
+        if let Some(mtime) = mtime {
+            self.file
+                .set_modified(system_time(mtime))
+                .map_err(|source| io_refusal("set the mtime of", source))?;
+        }
+        let stat = FileStat::of(&self.file).map_err(|source| io_refusal("look at", source))?;
+        let name = self.temp.name.clone().ok_or(Refusal::Busy)?;
+        Ok(What::Temp {
+            name,
+            inode: stat.inode,
+            size: self.size,
+            mtime_ns: stat.mtime_ns,
+            hash: self.hash,
+            volume: self.volume_id,
+            durable: self.durable,
+        })
+    }
+
+    pub(crate) fn volume(&self) -> &Arc<dyn Volume> {
+        &self.temp.volume
+    }
+
+    /// The temporary file belongs to an intent now.
+    pub(crate) fn hand_over(mut self) {
+        self.temp.name.take();
+    }
+}
+
+/// An instant for the file system.
+pub(crate) fn system_time(at: Timestamp) -> SystemTime {
+    let since = Duration::from_millis(at.0.unsigned_abs());
+    if at.0 >= 0 {
+        UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+    } else {
+        UNIX_EPOCH.checked_sub(since).unwrap_or(UNIX_EPOCH)
+    }
+}
+
+fn is_full(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+pub(crate) fn io_refusal(action: &'static str, source: io::Error) -> Refusal {
+    if is_full(source.kind()) {
+        return Refusal::DiskFull;
+    }
+    Refusal::Internal(FilesError::Volume(VolumeError::Io {
+        action,
+        at: "a temporary file".into(),
+        source,
+    }))
 }

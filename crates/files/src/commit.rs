@@ -1,0 +1,804 @@
+//! The commit: reserve, decide (A), carry out, record (B), answer (`commit.md` steps 4 to 7).
+//!
+//! Operations that do not depend on each other go through together as one wave: one decision, one
+//! flush, one record. No lock is held over a disk step, only the reservation of the entries
+//! concerned.
+//!
+//! Small content is flushed while transaction A is on its way to the disk. Should A arrive there
+//! and the data not, recovery finds an intent whose temporary file is not whole and drops it:
+//! nothing had been acknowledged.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use database::Pending;
+use pool::{FileStat, Spot, Volume, VolumePath};
+use protocol::{Seq, SpaceId, VolumeId};
+
+use crate::decide::{
+    Over, Plan, Request, Seen, Verdict, What, claims, decide, operation_key, weigh,
+};
+use crate::disk::{Fault, carry_out, put_aside};
+use crate::intent::{Fate, Intent, Source};
+use crate::record::{Carried, REASON_OUTSIDE, REASON_REFUSED, Recorder};
+use crate::refusal::volume_refusal;
+use crate::reserve::{Reserved, left};
+use crate::row;
+use crate::stage::{Staged, system_time};
+use crate::{
+    Action, Author, Change, Conditions, Done, Files, FilesError, Kind, Op, Precheck, Refusal,
+};
+
+/// Most operations that share one wave.
+const WAVE_MAX: usize = 256;
+
+/// From this many files on, one flush of the file system is cheaper than one per file.
+const FLUSH_ALL_FROM: usize = 8;
+
+/// Longest operation id in bytes.
+const OPERATION_BYTES_MAX: usize = 200;
+
+/// One operation that goes through the stages by itself.
+pub(crate) struct Job {
+    pub(crate) plan: Plan,
+    pub(crate) staged: Option<Staged>,
+    pub(crate) conditions: Conditions,
+    pub(crate) operation: Option<String>,
+}
+
+/// A job with its reservation.
+struct Ready {
+    index: usize,
+    job: Job,
+    seen: Seen,
+    reserved: Reserved,
+}
+
+/// How a job left its wave.
+enum Ended {
+    Answer(Result<Done, Refusal>),
+    /// The tree changed before the decision: reserve anew.
+    Stale(Job),
+}
+
+/// A decided change after its steps on the disk.
+struct Step {
+    index: usize,
+    intent: Intent,
+    outcome: Outcome,
+    reserved: Reserved,
+}
+
+enum Outcome {
+    Carried(Carried),
+    /// Put aside as a version; the answer is a refusal.
+    Kept(Refusal, Option<FileStat>),
+    /// Nothing of it is on the disk.
+    Undone(Refusal),
+    /// The disk is in between.
+    Stuck(Refusal),
+}
+
+impl Files {
+    /// Makes changes durable, each for itself; answers in the order of `ops`. Later ones see earlier
+    /// ones. All share flushes and transactions where they do not depend on each other.
+    pub fn commit(&self, author: &Author, ops: Vec<Op>) -> Vec<Result<Done, Refusal>> {
+        let mut answers: Vec<Option<Result<Done, Refusal>>> = Vec::new();
+        answers.resize_with(ops.len(), || None);
+        let mut wave = Vec::new();
+        for (index, op) in ops.into_iter().enumerate() {
+            let job = match self.job(op) {
+                Ok(Ok(job)) => job,
+                Ok(Err(op)) => {
+                    self.run(author, &mut wave, &mut answers);
+                    answers[index] = Some(self.compound(author, op));
+                    continue;
+                }
+                Err(refusal) => {
+                    answers[index] = Some(Err(refusal));
+                    continue;
+                }
+            };
+            self.enqueue(author, index, job, &mut wave, &mut answers);
+            if wave.len() >= WAVE_MAX {
+                self.run(author, &mut wave, &mut answers);
+            }
+        }
+        self.run(author, &mut wave, &mut answers);
+        let lost = || Err(FilesError::Inconsistent("an operation was not answered".into()).into());
+        answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(lost))
+            .collect()
+    }
+
+    /// One job, from reservation to answer.
+    pub(crate) fn single(&self, author: &Author, mut job: Job) -> Result<Done, Refusal> {
+        let deadline = Instant::now() + self.0.settings.wait;
+        loop {
+            let Some((seen, reserved)) = self.reserve(&job.plan, Some(deadline))? else {
+                return Err(Refusal::Busy);
+            };
+            let ready = Ready {
+                index: 0,
+                job,
+                seen,
+                reserved,
+            };
+            match self.wave(author, vec![ready]).pop() {
+                Some((_, Ended::Answer(answer))) => return answer,
+                Some((_, Ended::Stale(again))) if Instant::now() < deadline => job = again,
+                Some((_, Ended::Stale(_))) | None => return Err(Refusal::Busy),
+            }
+        }
+    }
+
+    /// Looks at conditions, locks and quota without changing anything: a refusal before the body is
+    /// read (`commit.md` step 0). A courtesy; [`Files::commit`] decides.
+    pub fn precheck(&self, author: &Author, check: &Precheck<'_>) -> Result<(), Refusal> {
+        let plan = Plan::Place {
+            at: check.at.clone(),
+            what: What::Folder,
+            over: if check.no_overwrite {
+                Over::Refuse
+            } else {
+                Over::Version
+            },
+            action: Action::Create,
+            subject: None,
+            copy_of: None,
+            placeholder: false,
+        };
+        let request = self.request(
+            author,
+            plan,
+            check.conditions.clone(),
+            None,
+            Seen::default(),
+        );
+        let volume = self
+            .0
+            .db
+            .read(|tx| crate::decide::precheck(tx, request, check.length.unwrap_or(0)))?;
+        self.writable(volume).map(drop)
+    }
+
+    /// Turns an operation into one job, or gives a compound one back.
+    fn job(&self, op: Op) -> Result<Result<Job, Op>, Refusal> {
+        if let Some(operation) = &op.operation_id
+            && operation.len() > OPERATION_BYTES_MAX
+        {
+            return Err(Refusal::BadName(protocol::NameError::TooLong(
+                operation.len(),
+            )));
+        }
+        let account = op.conditions.account;
+        let Op {
+            action,
+            conditions,
+            operation_id,
+        } = op;
+        let mut staged = None;
+        let plan = match action {
+            Change::Put {
+                at,
+                content,
+                mtime,
+                no_overwrite,
+            } => {
+                let what = content.facts(mtime)?;
+                staged = Some(content);
+                let over = if no_overwrite {
+                    Over::Refuse
+                } else {
+                    Over::Version
+                };
+                placing(at, what, over, Action::Create)
+            }
+            Change::MakeFolder { at } => {
+                placing(at, What::Folder, Over::Refuse, Action::MakeFolder)
+            }
+            Change::Delete { at } => Plan::Delete { at },
+            Change::Move {
+                from,
+                to,
+                overwrite,
+            } => {
+                if self.crosses_volumes(&from, &to)? {
+                    let action = Change::Move {
+                        from,
+                        to,
+                        overwrite,
+                    };
+                    return Ok(Err(Op {
+                        action,
+                        conditions,
+                        operation_id,
+                    }));
+                }
+                Plan::Move {
+                    from,
+                    to,
+                    overwrite,
+                }
+            }
+            Change::SetProps { at, patches, mtime } => Plan::Props { at, patches, mtime },
+            Change::Restore { trash_id, to } => Plan::Restore { trash_id, to },
+            action @ (Change::Copy { .. } | Change::RestoreVersion { .. }) => {
+                return Ok(Err(Op {
+                    action,
+                    conditions,
+                    operation_id,
+                }));
+            }
+        };
+        Ok(Ok(Job {
+            plan,
+            staged,
+            conditions,
+            operation: operation_id.map(|operation| operation_key(account, &operation)),
+        }))
+    }
+
+    /// Reserves a job for the wave; runs the wave first where the job depends on it.
+    fn enqueue(
+        &self,
+        author: &Author,
+        index: usize,
+        job: Job,
+        wave: &mut Vec<Ready>,
+        answers: &mut [Option<Result<Done, Refusal>>],
+    ) {
+        let reserved = match self.reserve(&job.plan, None) {
+            Ok(Some(reserved)) => Ok(Some(reserved)),
+            Ok(None) | Err(_) => {
+                // What is missing may be made, what is in the way removed, by the jobs before.
+                // Nothing is held while waiting for others, so nobody waits in a circle.
+                self.run(author, wave, answers);
+                let deadline = Instant::now() + self.0.settings.wait;
+                self.reserve(&job.plan, Some(deadline))
+            }
+        };
+        match reserved {
+            Ok(Some((seen, reserved))) => wave.push(Ready {
+                index,
+                job,
+                seen,
+                reserved,
+            }),
+            Ok(None) => answers[index] = Some(Err(Refusal::Busy)),
+            Err(refusal) => answers[index] = Some(self.replayed(&job).unwrap_or(Err(refusal))),
+        }
+    }
+
+    /// The stored answer of an operation that no longer finds what it once worked on.
+    fn replayed(&self, job: &Job) -> Option<Result<Done, Refusal>> {
+        let operation = job.operation.as_ref()?;
+        let stored = self
+            .0
+            .db
+            .read(|tx| crate::record::stored_result(tx, operation));
+        stored.ok().flatten().map(Ok)
+    }
+
+    fn run(
+        &self,
+        author: &Author,
+        wave: &mut Vec<Ready>,
+        answers: &mut [Option<Result<Done, Refusal>>],
+    ) {
+        if wave.is_empty() {
+            return;
+        }
+        for (index, ended) in self.wave(author, std::mem::take(wave)) {
+            answers[index] = Some(match ended {
+                Ended::Answer(answer) => answer,
+                Ended::Stale(job) => self.single(author, job),
+            });
+        }
+    }
+
+    /// Claims what a plan needs; without a deadline only if it is free now.
+    fn reserve(
+        &self,
+        plan: &Plan,
+        deadline: Option<Instant>,
+    ) -> Result<Option<(Seen, Reserved)>, Refusal> {
+        let (claims, mut seen) = self.0.db.read(|tx| claims(tx, plan))?;
+        let reserved = match deadline {
+            None => self.0.reservations.try_claim(&claims),
+            Some(deadline) => self.0.reservations.claim(&claims, left(deadline)),
+        };
+        let Some(reserved) = reserved else {
+            return Ok(None);
+        };
+        if plan.needs_weight() {
+            self.0.db.read(|tx| weigh(tx, plan, &mut seen))?;
+        }
+        Ok(Some((seen, reserved)))
+    }
+
+    fn request(
+        &self,
+        author: &Author,
+        plan: Plan,
+        conditions: Conditions,
+        operation: Option<String>,
+        seen: Seen,
+    ) -> Request {
+        Request {
+            plan,
+            conditions,
+            operation,
+            author: author.clone(),
+            now: self.now(),
+            seen,
+            suffix: self.suffix(),
+        }
+    }
+
+    /// Steps 3 to 7 for jobs that are reserved.
+    fn wave(&self, author: &Author, wave: Vec<Ready>) -> Vec<(usize, Ended)> {
+        let requests = wave
+            .iter()
+            .map(|ready| {
+                self.request(
+                    author,
+                    ready.job.plan.clone(),
+                    ready.job.conditions.clone(),
+                    ready.job.operation.clone(),
+                    ready.seen.clone(),
+                )
+            })
+            .collect();
+        fail::fail_point!("n1");
+        let decided = self.decide_later(requests);
+        let flushed = self.flush(&wave);
+        let verdicts = match decided.wait() {
+            Ok(verdicts) => verdicts,
+            Err(error) => {
+                let answer = |ready: Ready| (ready.index, Ended::Answer(Err(error.refusal())));
+                return wave.into_iter().map(answer).collect();
+            }
+        };
+        let mut ended = Vec::new();
+        let mut steps = Vec::new();
+        for (ready, verdict) in wave.into_iter().zip(verdicts) {
+            match self.act(ready, verdict, &flushed) {
+                Acted::Ended(index, end) => ended.push((index, end)),
+                Acted::Step(step) => steps.push(*step),
+            }
+        }
+        fail::fail_point!("n3");
+        self.record(steps, &mut ended);
+        fail::fail_point!("n4");
+        ended
+    }
+
+    fn decide_later(&self, requests: Vec<Request>) -> Pending<Vec<Verdict>, WaveError> {
+        let witness = Arc::clone(&self.0.witness);
+        self.0.db.write_later(move |tx| {
+            let mut verdicts = Vec::with_capacity(requests.len());
+            for request in &requests {
+                verdicts.push(decide(tx, witness.as_ref(), request)?);
+            }
+            Ok(verdicts)
+        })
+    }
+
+    /// Makes the received bytes of a wave durable.
+    fn flush(&self, wave: &[Ready]) -> Result<(), pool::VolumeError> {
+        let staged: Vec<&Staged> = wave.iter().filter_map(|r| r.job.staged.as_ref()).collect();
+        if staged.len() < FLUSH_ALL_FROM {
+            return staged.iter().try_for_each(|s| s.volume().flush(&s.file));
+        }
+        let mut volumes: HashMap<VolumeId, &Arc<dyn Volume>> = HashMap::new();
+        for one in &staged {
+            volumes.insert(one.volume_id, one.volume());
+        }
+        volumes.values().try_for_each(|volume| volume.sync_all())
+    }
+
+    /// What follows from a verdict; carries an intent out.
+    fn act(
+        &self,
+        ready: Ready,
+        verdict: Verdict,
+        flushed: &Result<(), pool::VolumeError>,
+    ) -> Acted {
+        let Ready {
+            index,
+            job,
+            reserved,
+            ..
+        } = ready;
+        match verdict {
+            Verdict::Stale => Acted::Ended(index, Ended::Stale(job)),
+            Verdict::Again(done) => Acted::Ended(index, Ended::Answer(Ok(done))),
+            Verdict::Recorded(done) => {
+                Acted::Ended(index, Ended::Answer(self.recorded(&job.plan, done)))
+            }
+            Verdict::Refused(refusal, None) => Acted::Ended(index, Ended::Answer(Err(refusal))),
+            Verdict::Refused(refusal, Some(intent)) => {
+                if let Some(staged) = job.staged {
+                    staged.hand_over();
+                }
+                let outcome = match self.set_aside(&intent, flushed.is_ok()) {
+                    Ok(()) => Outcome::Kept(refusal, None),
+                    Err(error) => {
+                        tracing::warn!(%error, path = %intent.path, "refused content was not kept");
+                        Outcome::Undone(refusal)
+                    }
+                };
+                Acted::step(index, intent, outcome, reserved)
+            }
+            Verdict::Go(intent) => {
+                if let Some(staged) = job.staged {
+                    staged.hand_over();
+                }
+                let outcome = self.carry(&intent, flushed);
+                Acted::step(index, intent, outcome, reserved)
+            }
+        }
+    }
+
+    fn set_aside(&self, intent: &Intent, flushed: bool) -> Result<(), pool::VolumeError> {
+        match self.0.volumes.get(intent.volume) {
+            Some(volume) if flushed => put_aside(volume.as_ref(), intent),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn carry(&self, intent: &Intent, flushed: &Result<(), pool::VolumeError>) -> Outcome {
+        if let (Err(error), Source::Temp { .. }) = (flushed, &intent.source) {
+            return Outcome::Undone(if error.is_full() {
+                Refusal::DiskFull
+            } else {
+                Refusal::Internal(FilesError::Inconsistent(format!(
+                    "the content could not be made durable: {error}"
+                )))
+            });
+        }
+        let volume = match self.writable(intent.volume) {
+            Ok(volume) => volume,
+            Err(refusal) => return Outcome::Undone(refusal),
+        };
+        fail::fail_point!("n2");
+        match carry_out(volume.as_ref(), intent) {
+            Ok(carried) => match self.settle_folder(volume.as_ref(), intent) {
+                Ok(()) => Outcome::Carried(carried),
+                Err(error) => Outcome::Stuck(volume_refusal(error)),
+            },
+            Err(Fault::Volume(error)) => Outcome::Undone(self.name_taken(intent, error)),
+            Err(Fault::Stuck(error)) => Outcome::Stuck(volume_refusal(error)),
+            Err(Fault::Outside(stat)) => {
+                self.hint(intent.volume, intent.target.parent());
+                let keep = intent.displaced.is_some() && intent.history.is_some();
+                match (&intent.source, keep) {
+                    (Source::Temp { .. }, true) if put_aside(volume.as_ref(), intent).is_ok() => {
+                        Outcome::Kept(Refusal::OutsideEdit, stat)
+                    }
+                    (
+                        Source::Temp { .. }
+                        | Source::Nothing
+                        | Source::NewFolder
+                        | Source::Path { .. }
+                        | Source::History { .. },
+                        _,
+                    ) => Outcome::Undone(Refusal::OutsideEdit),
+                }
+            }
+        }
+    }
+
+    /// A new folder is flushed before it is recorded: unlike a rename it leaves no trace from which
+    /// it could be done again.
+    fn settle_folder(&self, volume: &dyn Volume, intent: &Intent) -> Result<(), pool::VolumeError> {
+        match (&intent.source, intent.target.parent()) {
+            (Source::NewFolder, Some(parent)) => volume.sync_folders(&[parent]),
+            (
+                Source::NewFolder
+                | Source::Nothing
+                | Source::Temp { .. }
+                | Source::Path { .. }
+                | Source::History { .. },
+                _,
+            ) => Ok(()),
+        }
+    }
+
+    /// A name that the catalog has free and the disk has not: a twin, or an edit from outside.
+    fn name_taken(&self, intent: &Intent, error: pool::VolumeError) -> Refusal {
+        let refusal = volume_refusal(error);
+        if !matches!(refusal, Refusal::OutsideEdit) {
+            return refusal;
+        }
+        let name = intent.name.clone();
+        let parent = intent.parent;
+        let twin = self.0.db.read(|tx| {
+            let mut names = tx.prepare_cached("SELECT name FROM entries WHERE parent = ?1")?;
+            let mut rows = names.query([parent.0])?;
+            while let Some(row) = rows.next()? {
+                let other: String = row.get(0)?;
+                if other != name.as_str() && other.to_lowercase() == name.as_str().to_lowercase() {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, FilesError>(false)
+        });
+        match twin {
+            Ok(true) => Refusal::NameTwin {
+                name: intent.name.to_string(),
+            },
+            Ok(false) => {
+                self.hint(intent.volume, intent.target.parent());
+                Refusal::OutsideEdit
+            }
+            Err(error) => Refusal::Internal(error),
+        }
+    }
+
+    /// Transaction B for all that was carried out or put aside; intents of the rest go away.
+    fn record(&self, steps: Vec<Step>, ended: &mut Vec<(usize, Ended)>) {
+        if steps.is_empty() {
+            return;
+        }
+        let mut notes = Vec::new();
+        for step in &steps {
+            let note = match &step.outcome {
+                Outcome::Carried(carried) => Some(Note::Carried(*carried)),
+                Outcome::Kept(Refusal::OutsideEdit, stat) => Some(Note::Outside(*stat)),
+                Outcome::Kept(_, _) => Some(Note::Refused),
+                Outcome::Undone(_) => {
+                    self.remove_temp(&step.intent);
+                    Some(Note::Undone)
+                }
+                Outcome::Stuck(_) => None,
+            };
+            notes.extend(note.map(|note| (step.intent.clone(), note)));
+        }
+        let recorded = self.record_notes(notes);
+        let (mut dones, news) = match recorded {
+            Ok((dones, news)) => (dones.into_iter(), news),
+            Err(error) => {
+                tracing::error!(%error, "changes are on the disk but not in the catalog; retrying");
+                for step in steps {
+                    ended.push((step.index, Ended::Answer(Err(error.refusal()))));
+                    self.stuck(step.intent, step.reserved);
+                }
+                return;
+            }
+        };
+        let mut settle = Vec::new();
+        for step in steps {
+            let answer = match step.outcome {
+                Outcome::Carried(_) => {
+                    settle.push((step.intent.id, step.intent.volume, step.intent.folders()));
+                    match dones.next().flatten() {
+                        Some(done) => Ok(done),
+                        None => Err(FilesError::Inconsistent("no record was made".into()).into()),
+                    }
+                }
+                Outcome::Kept(refusal, _) => {
+                    settle.push((step.intent.id, step.intent.volume, Vec::new()));
+                    dones.next();
+                    Err(refusal)
+                }
+                Outcome::Undone(refusal) => {
+                    dones.next();
+                    Err(refusal)
+                }
+                Outcome::Stuck(refusal) => {
+                    self.stuck(step.intent, step.reserved);
+                    Err(refusal)
+                }
+            };
+            ended.push((step.index, Ended::Answer(answer)));
+        }
+        self.0.settling.push(settle);
+        self.publish(news);
+    }
+
+    /// Writes notes into the catalog, all in one transaction.
+    pub(crate) fn record_notes(
+        &self,
+        notes: Vec<(Intent, Note)>,
+    ) -> Result<(Vec<Option<Done>>, HashMap<SpaceId, Seq>), WaveError> {
+        let witness = Arc::clone(&self.0.witness);
+        let now = self.now();
+        self.0.db.write(move |tx| {
+            let mut recorder = Recorder::new(tx, witness.as_ref(), now);
+            let mut dones = Vec::with_capacity(notes.len());
+            for (intent, note) in &notes {
+                dones.push(match note {
+                    Note::Carried(carried) if intent.fate != Fate::Stays => {
+                        Some(recorder.intent(intent, *carried)?)
+                    }
+                    Note::Carried(_) | Note::Refused => {
+                        recorder.kept(intent, REASON_REFUSED)?;
+                        None
+                    }
+                    Note::Outside(stat) => {
+                        recorder.kept(intent, REASON_OUTSIDE)?;
+                        if let (Some(old), Some(stat)) = (&intent.displaced, stat)
+                            && let Some(row) = row::by_fid(tx, old.fid)?
+                            && row.kind == Kind::File
+                            && stat.kind == pool::FileKind::File
+                        {
+                            recorder.changed_outside(&row, stat, None)?;
+                        }
+                        None
+                    }
+                    Note::Undone => {
+                        crate::intent::remove(tx, intent.id)?;
+                        None
+                    }
+                });
+            }
+            Ok((dones, recorder.finish()?))
+        })
+    }
+
+    pub(crate) fn publish(&self, news: HashMap<SpaceId, Seq>) {
+        for (space, seq) in news {
+            self.0.feeds.publish(space, seq);
+        }
+    }
+
+    fn remove_temp(&self, intent: &Intent) {
+        if let (Source::Temp { name, .. }, Some(volume)) =
+            (&intent.source, self.0.volumes.get(intent.volume))
+            && let Err(error) = volume.remove(Spot::Temp(name))
+        {
+            tracing::debug!(%name, %error, "a temporary file stays until the next start");
+        }
+    }
+
+    /// After a recorded SetProps: the file's own mtime. Failing leaves the properties set.
+    fn recorded(&self, plan: &Plan, done: Done) -> Result<Done, Refusal> {
+        let (
+            Plan::Props {
+                mtime: Some(mtime), ..
+            },
+            Some(entry),
+        ) = (plan, &done.entry)
+        else {
+            self.news_of(&done);
+            return Ok(done);
+        };
+        let answer = if entry.kind == Kind::File {
+            self.set_mtime(entry.fid, *mtime).map(|entry| Done {
+                entry: Some(entry),
+                ..done.clone()
+            })
+        } else {
+            Ok(done.clone())
+        };
+        self.news_of(&done);
+        answer
+    }
+
+    fn news_of(&self, done: &Done) {
+        if let Some(entry) = &done.entry {
+            self.0.feeds.publish(entry.space, entry.mrev);
+        }
+    }
+
+    fn set_mtime(
+        &self,
+        fid: protocol::Fid,
+        mtime: protocol::Timestamp,
+    ) -> Result<crate::Entry, Refusal> {
+        let spotted = self
+            .0
+            .db
+            .read(|tx| crate::walk::walk_up(tx, fid))?
+            .ok_or(Refusal::NotFound)?;
+        let volume = self.writable(spotted.volume)?;
+        let io = |source| crate::stage::io_refusal("set the mtime of", source);
+        let file = volume
+            .open(Spot::Path(&spotted.path))
+            .map_err(volume_refusal)?;
+        file.set_modified(system_time(mtime)).map_err(io)?;
+        let stat = FileStat::of(&file).map_err(io)?;
+        self.0.db.write(move |tx| {
+            tx.prepare_cached("UPDATE entries SET mtime_ns = ?2, ctime_ns = ?3 WHERE fid = ?1")?
+                .execute((fid.0, stat.mtime_ns, stat.ctime_ns))?;
+            let row = row::by_fid(tx, fid)?.ok_or(Refusal::NotFound)?;
+            Ok::<_, Refusal>(row.into_entry(false))
+        })
+    }
+
+    /// Tells the scanner to look at a folder.
+    pub(crate) fn hint(&self, volume: VolumeId, folder: Option<VolumePath>) {
+        self.0.hints.push(volume, folder);
+    }
+}
+
+/// What transaction B is told about an intent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Note {
+    Carried(Carried),
+    Refused,
+    Outside(Option<FileStat>),
+    Undone,
+}
+
+enum Acted {
+    Ended(usize, Ended),
+    Step(Box<Step>),
+}
+
+impl Acted {
+    fn step(index: usize, intent: Intent, outcome: Outcome, reserved: Reserved) -> Self {
+        Self::Step(Box::new(Step {
+            index,
+            intent,
+            outcome,
+            reserved,
+        }))
+    }
+}
+
+/// A failure that all jobs of a wave share.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct WaveError {
+    text: String,
+    full: bool,
+}
+
+impl WaveError {
+    pub(crate) fn refusal(&self) -> Refusal {
+        if self.full {
+            return Refusal::DiskFull;
+        }
+        Refusal::Internal(FilesError::Inconsistent(self.text.clone()))
+    }
+}
+
+impl From<FilesError> for WaveError {
+    fn from(error: FilesError) -> Self {
+        let full = match &error {
+            FilesError::Database(error) => error.is_full(),
+            FilesError::Volume(error) => error.is_full(),
+            FilesError::Inconsistent(_)
+            | FilesError::OtherVolume { .. }
+            | FilesError::Unknown(_)
+            | FilesError::Name(_)
+            | FilesError::Random => false,
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let text = match cause {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        Self { text, full }
+    }
+}
+
+impl From<database::DatabaseError> for WaveError {
+    fn from(error: database::DatabaseError) -> Self {
+        FilesError::from(error).into()
+    }
+}
+
+impl From<rusqlite::Error> for WaveError {
+    fn from(error: rusqlite::Error) -> Self {
+        FilesError::from(error).into()
+    }
+}
+
+/// A plan that puts something under a name.
+pub(crate) fn placing(at: crate::At, what: What, over: Over, action: Action) -> Plan {
+    Plan::Place {
+        at,
+        what,
+        over,
+        action,
+        subject: None,
+        copy_of: None,
+        placeholder: false,
+    }
+}

@@ -1,0 +1,801 @@
+//! Transaction A: everything that stands against a change is looked at here, and here alone it
+//! counts (`commit.md` step 4). What passes becomes an intent.
+
+use protocol::{AccountId, Fid, Hash, Timestamp, VolumeId};
+use rusqlite::{Connection, OptionalExtension};
+
+use pool::{HistoryName, TempName};
+
+use crate::conditions::{Judge, Subject, Touch, is_below};
+use crate::intent::{Displaced, Fate, From, Intent, Source};
+use crate::record::{Recorder, stored_result};
+use crate::reserve::{Claims, Key};
+use crate::row::{self, PLACEHOLDER, Row};
+use crate::walk::{Spotted, Walk, last_name, walk};
+use crate::{Action, At, Author, Conditions, Done, FilesError, Kind, PropPatch, Refusal, Witness};
+
+/// Most dead properties of one entry.
+pub const PROPS_MAX: usize = 100;
+
+/// Longest dead property in bytes of XML.
+pub const PROP_BYTES_MAX: usize = 64 * 1024;
+
+/// What a change brings to a name.
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    /// A received file.
+    Temp {
+        name: TempName,
+        inode: u64,
+        size: u64,
+        mtime_ns: i64,
+        hash: Hash,
+        volume: VolumeId,
+        durable: bool,
+    },
+    /// A new folder.
+    Folder,
+}
+
+/// What becomes of something that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Same entry, new content.
+    Version,
+    /// Into the trash.
+    Trash,
+    /// The change is refused.
+    Refuse,
+}
+
+/// A change of one entry, without its bytes.
+#[derive(Debug, Clone)]
+pub(crate) enum Plan {
+    Place {
+        at: At,
+        what: What,
+        over: Over,
+        action: Action,
+        /// The resource of the request, if it is not `at` (COPY).
+        subject: Option<At>,
+        copy_of: Option<Fid>,
+        placeholder: bool,
+    },
+    Delete {
+        at: At,
+    },
+    Move {
+        from: At,
+        to: At,
+        overwrite: bool,
+    },
+    Props {
+        at: At,
+        patches: Vec<PropPatch>,
+        mtime: Option<Timestamp>,
+    },
+    Restore {
+        trash_id: i64,
+        to: Option<At>,
+    },
+}
+
+/// The rows that a plan was reserved for; if the tree has changed since, it is reserved anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) target: Vec<Fid>,
+    pub(crate) source: Vec<Fid>,
+    /// Bytes of the subtree that the change displaces.
+    pub(crate) displaced_bytes: u64,
+    /// Bytes of the subtree that the change moves.
+    pub(crate) moved_bytes: u64,
+}
+
+/// A plan with all that transaction A needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) plan: Plan,
+    pub(crate) conditions: Conditions,
+    pub(crate) operation: Option<String>,
+    pub(crate) author: Author,
+    pub(crate) now: Timestamp,
+    pub(crate) seen: Seen,
+    /// Makes the name in history unique.
+    pub(crate) suffix: String,
+}
+
+/// What transaction A says.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The tree has changed since the reservation.
+    Stale,
+    /// The operation has been done before.
+    Again(Done),
+    /// Refused; the bytes may be kept as a version.
+    Refused(Refusal, Option<Intent>),
+    /// Written down, to be carried out.
+    Go(Intent),
+    /// Needs no step on the disk and is recorded already.
+    Recorded(Done),
+}
+
+/// What a plan has to claim, and what it saw.
+pub(crate) fn claims(tx: &Connection, plan: &Plan) -> Result<(Claims, Seen), Refusal> {
+    let mut claims = Claims::default();
+    let mut seen = Seen::default();
+    match plan {
+        Plan::Place { at, .. } => {
+            seen.target = claim_slot(tx, at, &mut claims)?;
+        }
+        Plan::Delete { at } | Plan::Props { at, .. } => {
+            let spotted = walk(tx, at)?.found(at)?;
+            claim_entry(&spotted, &mut claims);
+            seen.target = spotted.fids();
+        }
+        Plan::Move { from, to, .. } => {
+            check_ways(from, to)?;
+            let source = walk(tx, from)?.found(from)?;
+            claim_entry(&source, &mut claims);
+            seen.source = source.fids();
+            seen.target = claim_slot(tx, to, &mut claims)?;
+        }
+        Plan::Restore { trash_id, to } => {
+            let (fid, at) = trashed(tx, *trash_id, to.as_ref())?;
+            claims.alone(Key::Entry(fid));
+            seen.source = vec![fid];
+            seen.target = claim_slot(tx, &at, &mut claims)?;
+        }
+    }
+    Ok((claims, seen))
+}
+
+/// Bytes of the subtrees concerned; exact, since the reservation holds.
+pub(crate) fn weigh(tx: &Connection, plan: &Plan, seen: &mut Seen) -> Result<(), FilesError> {
+    let bytes = |fid: Option<&Fid>| match fid {
+        Some(fid) => crate::record::tree_bytes(tx, *fid),
+        None => Ok(0),
+    };
+    match plan {
+        Plan::Place { at, over, .. } => {
+            if *over == Over::Trash && seen.target.len() > at.path.names().len() {
+                seen.displaced_bytes = bytes(seen.target.last())?;
+            }
+        }
+        Plan::Delete { .. } => seen.displaced_bytes = bytes(seen.target.last())?,
+        Plan::Move { from, to, .. } => {
+            if seen.target.len() > to.path.names().len() {
+                seen.displaced_bytes = bytes(seen.target.last())?;
+            }
+            if from.space != to.space {
+                seen.moved_bytes = bytes(seen.source.last())?;
+            }
+        }
+        Plan::Props { .. } | Plan::Restore { .. } => {}
+    }
+    Ok(())
+}
+
+fn claim_slot(tx: &Connection, at: &At, claims: &mut Claims) -> Result<Vec<Fid>, Refusal> {
+    let (spotted, exists) = walk(tx, at)?.slot(at)?;
+    if exists {
+        claim_entry(&spotted, claims);
+    } else {
+        claims.alone(Key::Slot(spotted.row().fid, last_name(at)?));
+        claims.shared(spotted.fids());
+    }
+    Ok(spotted.fids())
+}
+
+fn claim_entry(spotted: &Spotted, claims: &mut Claims) {
+    let row = spotted.row();
+    claims.alone(Key::Entry(row.fid));
+    if let Some(parent) = row.parent {
+        claims.alone(Key::Slot(parent, row.name.clone()));
+    }
+    claims.shared(
+        spotted.chain[..spotted.chain.len() - 1]
+            .iter()
+            .map(|row| row.fid),
+    );
+}
+
+fn check_ways(from: &At, to: &At) -> Result<(), Refusal> {
+    if from == to {
+        return Err(Refusal::SameTarget);
+    }
+    let same_space = from.space == to.space;
+    if same_space && (to.path.starts_with(&from.path) || from.path.starts_with(&to.path)) {
+        return Err(Refusal::IntoItself);
+    }
+    Ok(())
+}
+
+/// The entry of a thing in the trash, and where it is to go.
+fn trashed(tx: &Connection, trash_id: i64, to: Option<&At>) -> Result<(Fid, At), Refusal> {
+    let found = tx
+        .prepare_cached("SELECT fid, old_parent FROM trash WHERE id = ?1")?
+        .query_row([trash_id], |row| Ok((Fid(row.get(0)?), Fid(row.get(1)?))))
+        .optional()?;
+    let (fid, parent) = found.ok_or(Refusal::NotFound)?;
+    if let Some(to) = to {
+        return Ok((fid, to.clone()));
+    }
+    let row = row::by_fid(tx, fid)?.ok_or(Refusal::NotFound)?;
+    let folder = crate::walk::walk_up(tx, parent)?.ok_or(Refusal::NotFound)?;
+    let mut at = folder.at()?;
+    at.path = at.path.join(row.name)?;
+    Ok((fid, at))
+}
+
+/// Decides a request; writes the intent or, where no disk is concerned, the change itself.
+pub(crate) fn decide(
+    tx: &Connection,
+    witness: &dyn Witness,
+    request: &Request,
+) -> Result<Verdict, FilesError> {
+    if let Some(operation) = &request.operation
+        && let Some(done) = stored_result(tx, operation)?
+    {
+        return Ok(Verdict::Again(done));
+    }
+    let decided = match &request.plan {
+        Plan::Place { .. } => place(tx, request),
+        Plan::Delete { at } => delete(tx, request, at),
+        Plan::Move {
+            from,
+            to,
+            overwrite,
+        } => relocate(tx, request, from, to, *overwrite),
+        Plan::Props { at, patches, mtime } => {
+            return match props(tx, witness, request, at, patches, *mtime) {
+                Err(Refusal::Internal(error)) => Err(error),
+                Err(refusal) => Ok(Verdict::Refused(refusal, None)),
+                Ok(verdict) => Ok(verdict),
+            };
+        }
+        Plan::Restore { trash_id, to } => restore(tx, request, *trash_id, to.as_ref()),
+    };
+    match decided {
+        Ok(Some(mut intent)) => {
+            intent.insert(tx)?;
+            Ok(Verdict::Go(intent))
+        }
+        Ok(None) => Ok(Verdict::Stale),
+        Err(Refusal::Internal(error)) => Err(error),
+        Err(refusal) => refused(tx, request, refusal),
+    }
+}
+
+/// Bytes sent under a condition that failed stay for a while (R91).
+fn refused(tx: &Connection, request: &Request, refusal: Refusal) -> Result<Verdict, FilesError> {
+    let (
+        Refusal::ConditionFailed { current, .. },
+        Plan::Place {
+            at,
+            what: What::Temp { .. },
+            subject: None,
+            ..
+        },
+    ) = (&refusal, &request.plan)
+    else {
+        return Ok(Verdict::Refused(refusal, None));
+    };
+    let Walk::Found(spotted) = walk(tx, at)? else {
+        return Ok(Verdict::Refused(refusal, None));
+    };
+    if spotted.row().kind == Kind::Folder || spotted.fids() != request.seen.target {
+        return Ok(Verdict::Refused(refusal, None));
+    }
+    let mut intent = match base(request, &spotted, true, at) {
+        Ok(intent) => intent,
+        Err(Refusal::Internal(error)) => return Err(error),
+        Err(_) => return Ok(Verdict::Refused(refusal, None)),
+    };
+    intent.action = Action::Refused;
+    intent.fate = Fate::Stays;
+    intent.displaced = Some(displaced(spotted.row()));
+    intent.history = Some(history(spotted.row(), request)?);
+    intent.operation = None;
+    intent.insert(tx)?;
+    let kept = Refusal::ConditionFailed {
+        current: *current,
+        kept_version: true,
+    };
+    Ok(Verdict::Refused(kept, Some(intent)))
+}
+
+fn subject_of(spotted: &Spotted, exists: bool) -> Subject<'_> {
+    Subject {
+        chain: &spotted.chain,
+        exists,
+    }
+}
+
+fn place(tx: &Connection, request: &Request) -> Result<Option<Intent>, Refusal> {
+    let Plan::Place {
+        at,
+        what,
+        over,
+        action,
+        subject,
+        copy_of,
+        placeholder,
+    } = &request.plan
+    else {
+        return Ok(None);
+    };
+    let (spotted, exists) = walk(tx, at)?.slot(at)?;
+    if spotted.fids() != request.seen.target {
+        return Ok(None);
+    }
+    let judge = Judge::new(tx, &request.conditions, request.now)?;
+    let target = subject_of(&spotted, exists);
+    let touch = match (exists, over) {
+        (true, Over::Version | Over::Refuse) => Touch::Itself,
+        (true, Over::Trash) => Touch::Tree,
+        (false, Over::Version | Over::Refuse | Over::Trash) => Touch::Membership,
+    };
+    judge.locks(target, touch)?;
+    match subject {
+        None => judge.conditions(target)?,
+        Some(subject) => judge.conditions(subject_of(&walk(tx, subject)?.found(subject)?, true))?,
+    }
+    let mut intent = base(request, &spotted, exists, at)?;
+    intent.action = *action;
+    intent.copy_of = *copy_of;
+    intent.placeholder = *placeholder;
+    if exists {
+        displace(tx, &mut intent, &spotted, *over, request)?;
+    }
+    let brings = match what {
+        What::Temp { volume, size, .. } => {
+            if *volume != intent.volume {
+                return Err(Refusal::Busy);
+            }
+            *size
+        }
+        What::Folder => 0,
+    };
+    if intent.action == Action::Create && intent.fate == Fate::Version {
+        intent.action = Action::Write;
+    }
+    check_quota(tx, &intent, brings)?;
+    Ok(Some(intent))
+}
+
+fn displace(
+    tx: &Connection,
+    intent: &mut Intent,
+    spotted: &Spotted,
+    over: Over,
+    request: &Request,
+) -> Result<(), Refusal> {
+    let row = spotted.row();
+    match over {
+        Over::Refuse => return Err(Refusal::Exists),
+        Over::Version if row.kind == Kind::Folder => return Err(Refusal::IsAFolder),
+        Over::Version if row.is(PLACEHOLDER) => intent.fate = Fate::Drop,
+        Over::Version => intent.fate = Fate::Version,
+        Over::Trash => {
+            check_not_top(tx, spotted)?;
+            intent.fate = Fate::Trash;
+            intent.displaced_bytes = request.seen.displaced_bytes;
+        }
+    }
+    intent.displaced = Some(displaced(row));
+    intent.history = Some(history(row, request)?);
+    Ok(())
+}
+
+fn delete(tx: &Connection, request: &Request, at: &At) -> Result<Option<Intent>, Refusal> {
+    let spotted = walk(tx, at)?.found(at)?;
+    if spotted.fids() != request.seen.target {
+        return Ok(None);
+    }
+    check_not_top(tx, &spotted)?;
+    let judge = Judge::new(tx, &request.conditions, request.now)?;
+    let target = subject_of(&spotted, true);
+    judge.locks(target, Touch::Tree)?;
+    judge.conditions(target)?;
+    let mut intent = base(request, &spotted, true, at)?;
+    intent.action = Action::Delete;
+    displace(tx, &mut intent, &spotted, Over::Trash, request)?;
+    Ok(Some(intent))
+}
+
+fn relocate(
+    tx: &Connection,
+    request: &Request,
+    from: &At,
+    to: &At,
+    overwrite: bool,
+) -> Result<Option<Intent>, Refusal> {
+    let source = walk(tx, from)?.found(from)?;
+    let (target, exists) = walk(tx, to)?.slot(to)?;
+    if source.fids() != request.seen.source || target.fids() != request.seen.target {
+        return Ok(None);
+    }
+    if source.volume != target.volume {
+        return Ok(None);
+    }
+    check_not_itself_top(&source)?;
+    let judge = Judge::new(tx, &request.conditions, request.now)?;
+    judge.locks(subject_of(&source, true), Touch::Tree)?;
+    let touch = if exists {
+        Touch::Tree
+    } else {
+        Touch::Membership
+    };
+    judge.locks(subject_of(&target, exists), touch)?;
+    judge.conditions(subject_of(&source, true))?;
+    let mut intent = base(request, &target, exists, to)?;
+    if exists {
+        let over = if overwrite { Over::Trash } else { Over::Refuse };
+        displace(tx, &mut intent, &target, over, request)?;
+    }
+    let row = source.row();
+    let Some(parent) = row.parent else {
+        return Err(Refusal::IsTop);
+    };
+    intent.action = Action::Move;
+    intent.fid = Some(row.fid);
+    intent.source = Source::Path {
+        path: source.path.clone(),
+        inode: row.inode,
+    };
+    intent.from = Some(From {
+        space: row.space,
+        parent,
+        name: row.name.clone(),
+    });
+    intent.path = format!("{} -> {}", from.path, to.path);
+    if from.space != to.space {
+        intent.moved_bytes = request.seen.moved_bytes;
+        check_quota(tx, &intent, intent.moved_bytes)?;
+    }
+    Ok(Some(intent))
+}
+
+fn restore(
+    tx: &Connection,
+    request: &Request,
+    trash_id: i64,
+    to: Option<&At>,
+) -> Result<Option<Intent>, Refusal> {
+    let (fid, at) = trashed(tx, trash_id, to)?;
+    let (spotted, exists) = walk(tx, &at)?.slot(&at)?;
+    if spotted.fids() != request.seen.target || request.seen.source != [fid] {
+        return Ok(None);
+    }
+    let judge = Judge::new(tx, &request.conditions, request.now)?;
+    judge.locks(subject_of(&spotted, exists), Touch::Membership)?;
+    if exists {
+        return Err(Refusal::Exists);
+    }
+    let (volume, name, bytes, space) = tx
+        .prepare_cached("SELECT volume, history, size, space FROM trash WHERE id = ?1")?
+        .query_row([trash_id], |row| {
+            Ok((
+                VolumeId(row.get(0)?),
+                row.get::<_, String>(1)?,
+                row.get::<_, i64>(2)?,
+                row.get::<_, i64>(3)?,
+            ))
+        })?;
+    let row = row::by_fid(tx, fid)?.ok_or(Refusal::NotFound)?;
+    if volume != spotted.volume || space != at.space.0 {
+        return Err(Refusal::ReadOnly {
+            why: "a thing from the trash goes back only to the space and disk that it was on"
+                .into(),
+        });
+    }
+    let mut intent = base(request, &spotted, false, &at)?;
+    intent.action = Action::Restore;
+    intent.fid = Some(fid);
+    intent.trash_id = Some(trash_id);
+    intent.moved_bytes = bytes.cast_unsigned();
+    intent.source = Source::History {
+        name: HistoryName::new(&name)
+            .map_err(|error| FilesError::Inconsistent(error.to_string()))?,
+        inode: row.inode,
+    };
+    check_quota(tx, &intent, intent.moved_bytes)?;
+    Ok(Some(intent))
+}
+
+fn props(
+    tx: &Connection,
+    witness: &dyn Witness,
+    request: &Request,
+    at: &At,
+    patches: &[PropPatch],
+    mtime: Option<Timestamp>,
+) -> Result<Verdict, Refusal> {
+    let spotted = walk(tx, at)?.found(at)?;
+    if spotted.fids() != request.seen.target {
+        return Ok(Verdict::Stale);
+    }
+    let judge = Judge::new(tx, &request.conditions, request.now)?;
+    let target = subject_of(&spotted, true);
+    judge.locks(target, Touch::Itself)?;
+    judge.conditions(target)?;
+    let row = spotted.row();
+    check_prop_limits(tx, row.fid, patches)?;
+    for patch in patches {
+        apply(tx, row.fid, patch)?;
+    }
+    if let (Some(mtime), Kind::Folder) = (mtime, row.kind) {
+        tx.prepare_cached("UPDATE entries SET mtime_ns = ?2 WHERE fid = ?1")?
+            .execute((row.fid.0, row::nanos(mtime)))?;
+    }
+    let mut recorder = Recorder::new(tx, witness, request.now);
+    recorder.props_changed(row, request.author.account)?;
+    recorder.fact(
+        &request.author,
+        Action::SetProps,
+        row.space,
+        row.fid,
+        &at.path.to_string(),
+        Some(row.rev),
+        Some(row.rev),
+    )?;
+    let after = recorder.row(row.fid)?.into_entry(false);
+    let done = Done {
+        old_rev: Some(row.rev),
+        created: false,
+        trash_id: None,
+        entry: Some(after),
+    };
+    if let Some(operation) = &request.operation {
+        crate::record::store_result(tx, operation, &done, request.now)?;
+    }
+    recorder.finish()?;
+    Ok(Verdict::Recorded(done))
+}
+
+/// Looked at before anything is written, so that a refused request leaves nothing behind.
+fn check_prop_limits(tx: &Connection, fid: Fid, patches: &[PropPatch]) -> Result<(), Refusal> {
+    let mut names: std::collections::HashSet<(String, String)> = tx
+        .prepare_cached("SELECT namespace, name FROM dead_props WHERE fid = ?1")?
+        .query_map([fid.0], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for patch in patches {
+        match patch {
+            PropPatch::Set(prop) if prop.xml.len() > PROP_BYTES_MAX => {
+                return Err(Refusal::TooManyProps(format!(
+                    "the property `{}` has {} bytes, the limit is {PROP_BYTES_MAX}",
+                    prop.name,
+                    prop.xml.len()
+                )));
+            }
+            PropPatch::Set(prop) => {
+                names.insert((prop.namespace.clone(), prop.name.clone()));
+            }
+            PropPatch::Remove { namespace, name } => {
+                names.remove(&(namespace.clone(), name.clone()));
+            }
+        }
+    }
+    if names.len() > PROPS_MAX {
+        return Err(Refusal::TooManyProps(format!(
+            "the entry would have {} properties, the limit is {PROPS_MAX}",
+            names.len()
+        )));
+    }
+    Ok(())
+}
+
+fn apply(tx: &Connection, fid: Fid, patch: &PropPatch) -> rusqlite::Result<()> {
+    match patch {
+        PropPatch::Set(prop) => tx
+            .prepare_cached("INSERT OR REPLACE INTO dead_props VALUES (?1, ?2, ?3, ?4)")?
+            .execute((fid.0, &prop.namespace, &prop.name, &prop.xml))?,
+        PropPatch::Remove { namespace, name } => tx
+            .prepare_cached(
+                "DELETE FROM dead_props WHERE fid = ?1 AND namespace = ?2 AND name = ?3",
+            )?
+            .execute((fid.0, namespace, name))?,
+    };
+    Ok(())
+}
+
+/// The intent of a request on a target; what is special is filled in by the caller.
+fn base(request: &Request, spotted: &Spotted, exists: bool, at: &At) -> Result<Intent, Refusal> {
+    let row = spotted.row();
+    let parent = if exists { row.parent } else { Some(row.fid) };
+    let mut durable = false;
+    let source = match &request.plan {
+        Plan::Place {
+            what:
+                What::Temp {
+                    name,
+                    inode,
+                    size,
+                    mtime_ns,
+                    hash,
+                    durable: flushed,
+                    ..
+                },
+            ..
+        } => {
+            durable = *flushed;
+            Source::Temp {
+                name: name.clone(),
+                inode: *inode,
+                size: *size,
+                mtime_ns: *mtime_ns,
+                hash: *hash,
+            }
+        }
+        Plan::Place {
+            what: What::Folder, ..
+        } => Source::NewFolder,
+        Plan::Delete { .. } | Plan::Move { .. } | Plan::Props { .. } | Plan::Restore { .. } => {
+            Source::Nothing
+        }
+    };
+    // Over a top nothing but a refusal can come; which one, the caller knows.
+    let top = match request.plan {
+        Plan::Place {
+            over: Over::Version,
+            ..
+        } => Refusal::IsAFolder,
+        Plan::Place {
+            over: Over::Refuse, ..
+        } => Refusal::Exists,
+        Plan::Place {
+            over: Over::Trash, ..
+        }
+        | Plan::Delete { .. }
+        | Plan::Move { .. }
+        | Plan::Props { .. }
+        | Plan::Restore { .. } => Refusal::IsTop,
+    };
+    let (Some(parent), Some(name)) = (parent, at.path.last()) else {
+        return Err(top);
+    };
+    if exists && row.mount.is_some() {
+        return Err(top);
+    }
+    Ok(Intent {
+        id: 0,
+        action: Action::Create,
+        space: at.space,
+        volume: spotted.volume,
+        fid: None,
+        parent,
+        name: name.clone(),
+        target: spotted.path.clone(),
+        source,
+        displaced: None,
+        history: None,
+        fate: Fate::Free,
+        displaced_bytes: 0,
+        moved_bytes: 0,
+        from: None,
+        copy_of: None,
+        trash_id: None,
+        placeholder: false,
+        durable,
+        author: request.author.clone(),
+        at: request.now,
+        operation: request.operation.clone(),
+        path: at.path.to_string(),
+    })
+}
+
+fn displaced(row: &Row) -> Displaced {
+    Displaced {
+        fid: row.fid,
+        kind: row.kind,
+        inode: row.inode,
+        size: row.size,
+        mtime_ns: row.mtime_ns,
+        rev: row.rev,
+    }
+}
+
+/// `shelf/fid.rev.suffix`; 256 shelves keep the folders small.
+fn history(row: &Row, request: &Request) -> Result<HistoryName, FilesError> {
+    let name = format!(
+        "{:02x}/{}.{}.{}",
+        row.fid.0 & 0xff,
+        row.fid,
+        row.rev,
+        request.suffix
+    );
+    HistoryName::new(&name).map_err(|error| FilesError::Inconsistent(error.to_string()))
+}
+
+fn check_not_itself_top(spotted: &Spotted) -> Result<(), Refusal> {
+    let row = spotted.row();
+    if row.parent.is_none() || row.mount.is_some() {
+        return Err(Refusal::IsTop);
+    }
+    Ok(())
+}
+
+/// A top cannot go to the trash, nor can a folder with a bound folder below it.
+fn check_not_top(tx: &Connection, spotted: &Spotted) -> Result<(), Refusal> {
+    check_not_itself_top(spotted)?;
+    let row = spotted.row();
+    if row.kind == Kind::File {
+        return Ok(());
+    }
+    let mounts: Vec<i64> = tx
+        .prepare_cached("SELECT mount FROM volumes WHERE mount IS NOT NULL")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for mount in mounts {
+        if is_below(tx, Fid(mount), row.fid)? {
+            return Err(Refusal::IsTop);
+        }
+    }
+    Ok(())
+}
+
+/// Counts what other decided changes will take as taken.
+fn check_quota(tx: &Connection, intent: &Intent, brings: u64) -> Result<(), Refusal> {
+    let (quota, used): (Option<i64>, i64) = tx
+        .prepare_cached("SELECT quota, used FROM spaces WHERE id = ?1")?
+        .query_row([intent.space.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(quota) = quota else {
+        return Ok(());
+    };
+    let frees = match (&intent.displaced, intent.fate) {
+        (Some(old), Fate::Version) => old.size,
+        (_, Fate::Trash) => intent.displaced_bytes,
+        (_, Fate::Free | Fate::Drop | Fate::Stays) | (None, Fate::Version) => 0,
+    };
+    if brings <= frees {
+        return Ok(());
+    }
+    let pending: i64 = tx
+        .prepare_cached(
+            "SELECT coalesce(sum(size + moved_bytes), 0) FROM intents \
+             WHERE space = ?1 AND state = 0",
+        )?
+        .query_row([intent.space.0], |row| row.get(0))?;
+    let available = (quota - used - pending + frees.cast_signed()).max(0);
+    if brings.cast_signed() > available {
+        return Err(Refusal::OverQuota {
+            need: brings,
+            available: available.cast_unsigned(),
+        });
+    }
+    Ok(())
+}
+
+/// The text under which an answer is stored: an operation belongs to its account.
+pub(crate) fn operation_key(account: Option<AccountId>, operation: &str) -> String {
+    let account = account.map_or_else(|| "-".to_owned(), |account| account.to_string());
+    format!("{account}:{operation}")
+}
+
+impl Plan {
+    /// True if the bytes of a subtree must be known.
+    pub(crate) fn needs_weight(&self) -> bool {
+        match self {
+            Self::Place { over, .. } => *over == Over::Trash,
+            Self::Delete { .. } | Self::Move { .. } => true,
+            Self::Props { .. } | Self::Restore { .. } => false,
+        }
+    }
+}
+
+/// The checks of a coming PUT without its bytes; gives the volume that they would go to.
+pub(crate) fn precheck(
+    tx: &Connection,
+    mut request: Request,
+    length: u64,
+) -> Result<VolumeId, Refusal> {
+    let Plan::Place { at, .. } = &request.plan else {
+        return Err(Refusal::NotFound);
+    };
+    let (spotted, _) = walk(tx, at)?.slot(at)?;
+    request.seen.target = spotted.fids();
+    if let Some(intent) = place(tx, &request)? {
+        check_quota(tx, &intent, length)?;
+    }
+    Ok(spotted.volume)
+}

@@ -1,0 +1,197 @@
+//! After the answer: renames reach the disk, then their intents go away (`commit.md` step 8).
+//!
+//! One thread per tree. What it has not done at a crash, recovery does again from the intents. It
+//! also tries again what a failing disk left half done ("stuck"): until that is clear nobody else
+//! gets at the entry.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+
+use pool::VolumePath;
+use protocol::VolumeId;
+
+use crate::commit::Note;
+use crate::disk::{Resumed, resume};
+use crate::intent::{Intent, remove};
+use crate::reserve::Reserved;
+use crate::{Files, FilesError, Inner};
+
+/// So many finished changes are settled at once, without waiting for the interval.
+const BATCH: usize = 2048;
+
+/// From this many folders on, the whole file system is flushed instead.
+const FOLDERS_MAX: usize = 32;
+
+/// A finished change: its intent and the folders that it touched.
+type Finished = (i64, VolumeId, Vec<VolumePath>);
+
+#[derive(Default)]
+struct Waiting {
+    finished: Vec<Finished>,
+    stuck: Vec<(Intent, Reserved)>,
+    stopped: bool,
+}
+
+/// What waits for its flush.
+#[derive(Default)]
+pub(crate) struct Settling {
+    waiting: Mutex<Waiting>,
+    woken: Condvar,
+    /// One pass at a time, so that a caller of `settle` knows that all is done.
+    pass: Mutex<()>,
+}
+
+impl Settling {
+    pub(crate) fn push(&self, finished: Vec<Finished>) {
+        let mut waiting = self.lock();
+        waiting.finished.extend(finished);
+        if waiting.finished.len() >= BATCH {
+            self.woken.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The thread holds no strong handle while it waits; the next look ends it.
+        self.settling.lock().stopped = true;
+        self.settling.woken.notify_all();
+    }
+}
+
+/// Starts the thread; it ends when the last handle is gone.
+pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), FilesError> {
+    let weak = Arc::downgrade(inner);
+    let interval = inner.settings.settle;
+    std::thread::Builder::new()
+        .name("files-settle".into())
+        .spawn(move || {
+            while let Some(files) = wait(&weak, interval) {
+                if let Err(error) = files.settle() {
+                    tracing::warn!(%error, "finished changes stay in the intents for now");
+                }
+            }
+        })
+        .map(drop)
+        .map_err(|error| FilesError::Inconsistent(format!("no thread could be started: {error}")))
+}
+
+/// Sleeps in slices, so that a dropped tree is not kept alive by its own thread.
+fn wait(weak: &Weak<Inner>, interval: std::time::Duration) -> Option<Files> {
+    const SLICE: std::time::Duration = std::time::Duration::from_millis(200);
+    let deadline = std::time::Instant::now() + interval;
+    loop {
+        let inner = weak.upgrade()?;
+        let waiting = inner.settling.lock();
+        if waiting.stopped {
+            return None;
+        }
+        let due = std::time::Instant::now() >= deadline;
+        if waiting.finished.len() >= BATCH || due {
+            drop(waiting);
+            return Some(Files(inner));
+        }
+        drop(waiting);
+        drop(inner);
+        std::thread::sleep(SLICE.min(interval));
+    }
+}
+
+impl Files {
+    /// Makes the renames of all finished changes durable and forgets their intents; tries stuck
+    /// changes again. Runs by itself every few seconds; call it before a clean shutdown.
+    ///
+    /// # Errors
+    /// If a volume or the catalog does not answer; the intents stay then.
+    pub fn settle(&self) -> Result<(), FilesError> {
+        let settling = &self.0.settling;
+        let _pass = settling.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = std::mem::take(&mut settling.lock().stuck);
+        for (intent, reserved) in stuck {
+            self.retry(intent, reserved);
+        }
+        let finished = std::mem::take(&mut settling.lock().finished);
+        if finished.is_empty() {
+            return Ok(());
+        }
+        let flushed = self.flush_folders(&finished);
+        if let Err(error) = flushed {
+            settling.lock().finished.extend(finished);
+            return Err(error);
+        }
+        fail::fail_point!("n5", |_| Ok(()));
+        let ids: Vec<i64> = finished.into_iter().map(|(id, _, _)| id).collect();
+        self.0.db.write(move |tx| {
+            for id in ids {
+                remove(tx, id)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn flush_folders(&self, finished: &[Finished]) -> Result<(), FilesError> {
+        let mut folders: HashMap<VolumeId, BTreeSet<VolumePath>> = HashMap::new();
+        for (_, volume, touched) in finished {
+            folders
+                .entry(*volume)
+                .or_default()
+                .extend(touched.iter().cloned());
+        }
+        for (volume, touched) in folders {
+            // What is detached was flushed when it was.
+            let Some(volume) = self.0.volumes.get(volume) else {
+                continue;
+            };
+            if touched.len() > FOLDERS_MAX {
+                volume.sync_all()?;
+            } else {
+                let touched: Vec<_> = touched.into_iter().collect();
+                volume.sync_folders(&touched)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a change whose disk steps or record failed half-way, with its reservation.
+    pub(crate) fn stuck(&self, intent: Intent, reserved: Reserved) {
+        tracing::error!(path = %intent.path, "a change is half done; it is tried again");
+        self.0.settling.lock().stuck.push((intent, reserved));
+    }
+
+    fn retry(&self, intent: Intent, reserved: Reserved) {
+        match self.resume_one(&intent) {
+            Ok(()) => drop(reserved),
+            Err(error) => {
+                tracing::warn!(%error, path = %intent.path, "still half done");
+                self.0.settling.lock().stuck.push((intent, reserved));
+            }
+        }
+    }
+
+    fn resume_one(&self, intent: &Intent) -> Result<(), FilesError> {
+        let volume = self
+            .0
+            .volumes
+            .get(intent.volume)
+            .ok_or_else(|| FilesError::Unknown(format!("volume {}", intent.volume)))?;
+        let note = match resume(volume.as_ref(), intent, false)? {
+            Resumed::Carried(carried) => Note::Carried(carried),
+            Resumed::Kept => Note::Outside(None),
+            Resumed::Undone => Note::Undone,
+        };
+        let (_, news) = self
+            .record_notes(vec![(intent.clone(), note)])
+            .map_err(|error| FilesError::Inconsistent(error.to_string()))?;
+        if !matches!(note, Note::Undone) {
+            let folders = intent.folders();
+            let finished = vec![(intent.id, intent.volume, folders)];
+            self.0.settling.push(finished);
+        }
+        self.publish(news);
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! Behavior of the tree on real volumes.
+
+mod conditions;
+mod locks;
+mod support;
+mod tree;
