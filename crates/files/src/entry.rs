@@ -220,6 +220,8 @@ pub enum Order {
 pub struct Page {
     /// Start behind this place; `None` starts at the top.
     pub after: Option<Cursor>,
+    /// Leave so many out before the first one, for jumps to a numbered page.
+    pub skip: usize,
     /// Most entries to return.
     pub limit: usize,
     /// Sorted by.

@@ -39,6 +39,9 @@ pub(crate) fn decode_path(raw: &str) -> Result<TreePath, NameError> {
 pub(crate) fn decode(raw: &str) -> Result<(EntryName, TreePath), NameError> {
     let raw = raw.strip_prefix('/').unwrap_or(raw);
     let (space, path) = raw.split_once('/').unwrap_or((raw, ""));
+    if path.starts_with('/') {
+        return Err(NameError::Empty);
+    }
     Ok((decode_name(space)?, decode_path(path)?))
 }
 

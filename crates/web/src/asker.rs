@@ -78,6 +78,16 @@ pub(crate) fn through_link(
     }
 }
 
+/// The asker as the author of a change.
+pub(crate) fn author(asker: &Asker) -> files::Author {
+    files::Author {
+        account: asker.account(),
+        label: asker.label(),
+        via: asker.via(),
+        address: Some(asker.address),
+    }
+}
+
 /// Name and secret of RFC 7617; `None` without such a header.
 fn basic_credential(headers: &HeaderMap) -> Result<Option<(String, String)>, Problem> {
     let Some(header) = headers.get(AUTHORIZATION) else {

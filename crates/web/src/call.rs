@@ -1,18 +1,20 @@
 //! One request on its way to its handler, with everything that was decided about it.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
+use http::Response;
 use http::request::Parts;
-use http::{Method, Response};
+use protocol::AccountId;
 use sharing::{Account, Asker};
 
+use crate::form::{self, Fields};
 use crate::gate::Visit;
 use crate::language::Language;
-use crate::problem::Problem;
+use crate::problem::{Fault, Problem};
 use crate::routes::Route;
-use crate::{App, Connection};
+use crate::{App, Connection, asker, forgery};
 
 /// What a handler gives back.
 pub(crate) type Answer = Result<Response<Body>, Problem>;
@@ -32,7 +34,8 @@ pub(crate) struct Call {
     /// The entry in the address, for routes that name one.
     pub(crate) visit: Option<Visit>,
     pub(crate) head: Parts,
-    pub(crate) body: Body,
+    /// Taken once by [`Call::take_body`]; in a mutex so that a call may be borrowed across awaits.
+    pub(crate) body: Mutex<Body>,
 }
 
 impl Call {
@@ -46,8 +49,38 @@ impl Call {
         self.route.rest(self.head.uri.path())
     }
 
-    pub(crate) fn method(&self) -> &Method {
-        &self.head.method
+    /// The body; empty from the second time on.
+    pub(crate) fn take_body(&self) -> Body {
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *body)
+    }
+
+    /// The body as a form.
+    pub(crate) async fn form(&self) -> Result<Fields, Problem> {
+        let body = self.take_body();
+        form::read(&self.head.headers, body).await
+    }
+
+    /// The fields of the address.
+    pub(crate) fn query(&self) -> Result<Fields, Problem> {
+        Fields::of_query(self.head.uri.query())
+    }
+
+    /// The account that asks.
+    pub(crate) fn me(&self) -> Result<AccountId, Problem> {
+        self.asker.account().ok_or(Problem::new(Fault::SignIn))
+    }
+
+    /// The author of what this call changes.
+    pub(crate) fn author(&self) -> files::Author {
+        asker::author(&self.asker)
+    }
+
+    /// `https://HOST` as the client wrote it.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = if self.connection.tls { "https" } else { "http" };
+        let host = forgery::host(&self.head.uri, &self.head.headers).unwrap_or("localhost");
+        format!("{scheme}://{host}")
     }
 
     /// Runs blocking work with the app. Its panic is our mistake, not the end of the server.

@@ -128,7 +128,7 @@ async fn run(
         route,
         visit,
         head,
-        body,
+        body: std::sync::Mutex::new(body),
     };
     (route.handler)(call).await
 }

@@ -43,6 +43,30 @@ pub fn gate(app: &App, asker: &Asker, need: &Need, entry: &Entry) -> Result<Vec<
     Ok(chain)
 }
 
+/// [`gate`] for something that takes all below `entry` along (delete, move, copy, pack): nothing in
+/// there may be hidden from the asker. Blocks.
+///
+/// # Errors
+/// As [`gate`]; [`Fault::Forbidden`] if something below is LAN-only and the asker is away.
+pub fn gate_whole(
+    app: &App,
+    asker: &Asker,
+    need: &Need,
+    entry: &Entry,
+) -> Result<Vec<Fid>, Problem> {
+    let chain = gate(app, asker, need, entry)?;
+    if entry.is_folder() {
+        for hidden in app.sharing.visibility(asker)?.hidden() {
+            // An entry that is gone hides nothing.
+            let above = app.files.chain(hidden).unwrap_or_default();
+            if above.contains(&entry.fid) {
+                return Err(Problem::new(Fault::Forbidden));
+            }
+        }
+    }
+    Ok(chain)
+}
+
 /// True if `asker` may do `need` to `entry`; nothing is noted. For drawing controls.
 pub(crate) fn may(
     app: &App,

@@ -204,9 +204,9 @@ mod tests {
         );
         files
             .iter()
-            .flat_map(|(_, text)| text.split('"').skip(1).step_by(1))
+            .flat_map(|(_, text)| text.split('"').skip(1))
             .filter(|piece| {
-                piece.contains('-')
+                !piece.is_empty()
                     && piece
                         .bytes()
                         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

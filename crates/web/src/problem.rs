@@ -117,6 +117,10 @@ pub enum Fault {
     },
     /// Too many or too large dead properties; the text says which limit (507).
     TooManyProps(String),
+    /// The two passwords of a form are not the same (400).
+    PasswordsDiffer,
+    /// A form that needs at least one entry or file has none (400).
+    NothingPicked,
     /// Too much at once, or stopping (503).
     Busy,
     /// Our own mistake or a failing disk (500); the details are in the log only.
@@ -133,6 +137,8 @@ impl Fault {
             | Self::Incomplete
             | Self::Checksum
             | Self::BadAccountName
+            | Self::NothingPicked
+            | Self::PasswordsDiffer
             | Self::WeakPassword => StatusCode::BAD_REQUEST,
             Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::Forbidden
@@ -208,6 +214,8 @@ impl Fault {
             Self::WrongPassword => "wrong_password",
             Self::LimitReached { .. } => "limit_reached",
             Self::TooManyProps(_) => "too_many_properties",
+            Self::PasswordsDiffer => "passwords_differ",
+            Self::NothingPicked => "nothing_picked",
             Self::Busy => "busy",
             Self::Internal => "internal",
         }
@@ -266,6 +274,8 @@ impl Fault {
                 language.with("problem-limit-reached", &[("count", (*count).into())])
             }
             Self::TooManyProps(_) => language.text("problem-too-many-properties"),
+            Self::PasswordsDiffer => language.text("problem-passwords-differ"),
+            Self::NothingPicked => language.text("problem-nothing-picked"),
             Self::Busy => language.text("problem-busy"),
             Self::Internal => language.text("problem-internal"),
         }

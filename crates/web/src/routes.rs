@@ -79,6 +79,88 @@ macro_rules! rows {
 const PAGES: &[Route] = rows! { Page:
     "GET" ["/assets/{name}"] OPEN Route => assets::serve;
     "GET" ["/healthz"] OPEN Route => api::node::health;
+    "GET" ["/setup/{token}"] OPEN Route => pages::setup::show;
+    "POST" ["/setup/{token}"] OPEN Route => pages::setup::finish;
+    "GET" ["/login"] OPEN Route => pages::login::show;
+    "POST" ["/login"] OPEN Route => pages::login::enter;
+    "GET" ["/login/code"] OPEN Route => pages::login::show_code;
+    "POST" ["/login/code"] OPEN Route => pages::login::enter_code;
+    "POST" ["/logout"] OPEN Route => pages::login::leave;
+    "POST" ["/language"] OPEN Route => pages::login::language;
+};
+
+const TREE_PAGES: &[Route] = rows! { Page:
+    "GET" ["/"] ACCOUNT_SEE Route => pages::folder::home;
+    "GET" ["/files/{*path}"] ENTRY_LIST Tree => pages::folder::show;
+    "GET" ["/get/{*path}"] ENTRY_DOWNLOAD Tree => pages::file::download;
+    "GET" ["/view/{*path}"] ENTRY_DOWNLOAD Tree => pages::file::view;
+    "GET" ["/version/{*path}"] ENTRY_DOWNLOAD Tree => pages::file::download_version;
+    "POST" ["/version/{*path}"] ENTRY_WRITE Tree => pages::file::restore_version;
+    "POST" ["/upload/{*path}"] ENTRY_CREATE Tree => pages::upload::upload;
+    "POST" ["/new-folder/{*path}"] ENTRY_CREATE Tree => pages::change::new_folder;
+    "GET" ["/rename/{*path}"] ENTRY_DELETE Tree => pages::change::show_rename;
+    "POST" ["/rename/{*path}"] ENTRY_DELETE Tree => pages::change::rename;
+    // The folder of the address; each picked entry is asked for by the handler.
+    "POST" ["/delete/{*path}"] ENTRY_WRITE Tree => pages::change::delete;
+    "GET" ["/move/{*path}"] ENTRY_LIST Tree => pages::change::show_move;
+    "POST" ["/move/{*path}"] ENTRY_LIST Tree => pages::change::move_picked;
+    "GET" ["/trash"] ACCOUNT_SEE Route => pages::trash::home;
+    "GET" ["/trash/{*path}"] ENTRY_DELETE Tree => pages::trash::show;
+    "POST" ["/restore/{*path}"] ENTRY_CREATE Tree => pages::trash::restore;
+    "POST" ["/purge/{*path}"] ENTRY_DELETE Tree => pages::trash::purge;
+    "GET" ["/shared"] ACCOUNT_SEE Route => pages::share::shared_with_me;
+    "GET" ["/share/{*path}"] ENTRY_SHARE Tree => pages::share::show;
+    "POST" ["/share-link/{*path}"] ENTRY_SHARE Tree => pages::share::add_link;
+    "POST" ["/share-member/{*path}"] ENTRY_SHARE Tree => pages::share::add_member;
+    "POST" ["/unshare/{*path}"] ENTRY_SHARE Tree => pages::share::remove_member;
+    "POST" ["/lan-only/{*path}"] ENTRY_SHARE Tree => pages::share::set_lan_only;
+    "GET" ["/links"] ACCOUNT_SEE Route => pages::link::list;
+    "GET" ["/links/{id}"] ACCOUNT_MANAGE Route => pages::link::show;
+    "POST" ["/links/revoke"] ACCOUNT_MANAGE Route => pages::link::revoke;
+};
+
+const LINK_PAGES: &[Route] = rows! { Page:
+    "GET" ["/s/{token}", "/s/{token}/"] LINK_PAGE Link => pages::visitor::front;
+    "POST" ["/s/{token}/unlock"] LINK_PAGE Link => pages::visitor::unlock;
+    "GET" ["/s/{token}/open", "/s/{token}/open/{*path}"] LINK_LIST Link => pages::visitor::look;
+    "GET" ["/s/{token}/view", "/s/{token}/view/{*path}"] LINK_LIST Link => pages::visitor::view;
+    "GET" ["/s/{token}/download", "/s/{token}/download/{*path}"] LINK_DOWNLOAD Link
+        => pages::visitor::download;
+    "POST" ["/s/{token}/upload", "/s/{token}/upload/{*path}"] LINK_CREATE Link
+        => pages::visitor::upload;
+    "POST" ["/s/{token}/new-folder", "/s/{token}/new-folder/{*path}"] LINK_CREATE Link
+        => pages::visitor::new_folder;
+    "GET" ["/s/{token}/rename/{*path}"] LINK_DELETE Link => pages::visitor::show_rename;
+    "POST" ["/s/{token}/rename/{*path}"] LINK_DELETE Link => pages::visitor::rename;
+    "POST" ["/s/{token}/delete", "/s/{token}/delete/{*path}"] LINK_WRITE Link
+        => pages::visitor::delete;
+};
+
+const ACCOUNT_PAGES: &[Route] = rows! { Page:
+    "GET" ["/account"] ACCOUNT_SEE Route => pages::account::show;
+    "POST" ["/account/password"] ACCOUNT_MANAGE Route => pages::account::change_password;
+    "POST" ["/account/app-passwords"] ACCOUNT_MANAGE Route => pages::account::add_device;
+    "POST" ["/account/app-passwords/revoke"] ACCOUNT_MANAGE Route => pages::account::revoke_device;
+    "POST" ["/account/second-factor"] ACCOUNT_MANAGE Route => pages::account::begin_factor;
+    "POST" ["/account/second-factor/confirm"] ACCOUNT_MANAGE Route
+        => pages::account::confirm_factor;
+    "POST" ["/account/second-factor/off"] ACCOUNT_MANAGE Route => pages::account::turn_factor_off;
+    "POST" ["/account/sessions/revoke"] ACCOUNT_MANAGE Route => pages::account::revoke_session;
+};
+
+const ADMIN_PAGES: &[Route] = rows! { Page:
+    "GET" ["/admin"] NODE_SEE Route => pages::admin::show;
+    "POST" ["/admin/workers"] NODE_MANAGE Route => pages::admin::control_worker;
+    "POST" ["/admin/services"] NODE_MANAGE Route => pages::admin::set_service;
+    "GET" ["/admin/people"] NODE_SEE Route => pages::admin::show_people;
+    "POST" ["/admin/people"] NODE_MANAGE Route => pages::admin::add_person;
+    "GET" ["/admin/people/{name}"] NODE_SEE Route => pages::admin::show_person;
+    "POST" ["/admin/people/{name}/quota"] NODE_MANAGE Route => pages::admin::set_quota;
+    "POST" ["/admin/people/{name}/reset"] NODE_MANAGE Route => pages::admin::reset_person;
+    "POST" ["/admin/people/{name}/role"] NODE_MANAGE Route => pages::admin::set_role;
+    "POST" ["/admin/people/{name}/remove"] NODE_MANAGE Route => pages::admin::remove_person;
+    "GET" ["/admin/audit"] NODE_SEE Route => pages::admin::show_audit;
+    "GET" ["/admin/audit/export"] NODE_SEE Route => pages::admin::export;
 };
 
 const PROGRAMS: &[Route] = rows! { Program:
@@ -119,7 +201,15 @@ const DAV: &[Route] = rows! { Dav:
 };
 
 /// All rows.
-pub static TABLE: &[&[Route]] = &[PAGES, PROGRAMS, DAV];
+pub static TABLE: &[&[Route]] = &[
+    PAGES,
+    TREE_PAGES,
+    LINK_PAGES,
+    ACCOUNT_PAGES,
+    ADMIN_PAGES,
+    PROGRAMS,
+    DAV,
+];
 
 /// All rows, one after the other.
 pub fn all() -> impl Iterator<Item = &'static Route> {

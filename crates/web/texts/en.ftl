@@ -64,3 +64,349 @@ nav-trash = Trash
 nav-admin = Administration
 nav-account = My account
 nav-sign-out = Sign out
+
+## Words of many pages
+
+back = Back
+cancel = Cancel
+copy = Copy
+copy-done = Copied
+delete = Delete
+download = Download
+on = On
+pages = Pages of the list
+quota = Quota
+rename = Rename
+save = Save
+share = Share
+undo = Undo
+upload = Upload
+versions = Earlier versions
+new-folder = New folder
+column-actions = Actions
+column-modified = Changed
+column-name = Name
+column-size = Size
+label-code = Code
+label-folder-name = Name of the folder
+label-name = Name
+label-new-name = New name
+label-password = Password
+label-password-again = Password once more
+label-password-new = New password
+label-password-old = Present password
+password-hint = At least 8 characters. A few random words are easy to remember and hard to guess.
+pick = Pick “{ $name }”
+pick-all = Pick all
+menu-of = Actions for “{ $name }”
+problem-passwords-differ = The two passwords are not the same. Type them again.
+problem-nothing-picked = Nothing was picked. Go back and pick at least one.
+
+## Set-up and sign-in
+
+setup-title = Welcome to your cloud
+setup-welcome = Two steps, and it is yours: keep the recovery words, and make your account.
+setup-words-title = 1. Keep these 24 words
+setup-words-text = They are the only way to get this cloud back if the computer is lost. Write them on paper and keep it in a safe place. They are shown only now.
+setup-words-kept = I have written the words down.
+setup-owner-title = 2. Make your account
+setup-name-hint = Letters, digits, dot, dash and underscore. It is part of the address of your files.
+setup-finish = Start my cloud
+setup-fingerprint = Fingerprint of this node's certificate:
+login-title = Sign in
+login-welcome = Sign in to your cloud.
+login-button = Sign in
+login-wrong = Name or password is wrong.
+login-bye = You are signed out.
+code-title = One more step
+code-text = Type the code that your authenticator app shows now.
+code-hint = No phone at hand? A recovery code works here too.
+
+## What was just done
+
+done-welcome = Your cloud is ready. Upload something, or drop files on this page.
+done-folder = The folder “{ $name }” was made.
+done-renamed = Renamed to “{ $name }”.
+done-moved = { $count ->
+    [one] One entry was moved here.
+   *[other] { $count } entries were moved here.
+}
+done-copied = { $count ->
+    [one] One entry was copied here.
+   *[other] { $count } entries were copied here.
+}
+done-deleted = { $count ->
+    [one] One entry is in the trash.
+   *[other] { $count } entries are in the trash.
+}
+done-uploaded = { $count ->
+    [one] One file was uploaded.
+   *[other] { $count } files were uploaded.
+}
+done-sent = { $count ->
+    [one] One file has arrived. Thank you!
+   *[other] { $count } files have arrived. Thank you!
+}
+done-restored = { $count ->
+    [one] One entry is back where it was.
+   *[other] { $count } entries are back where they were.
+}
+done-version = The earlier version is current again; the one before it was kept.
+done-purged = Removed for good.
+done-link = The link is ready. Whoever has it can open it.
+done-revoked = The link is dead from now on.
+done-shared = Shared.
+done-unshared = No longer shared.
+done-lan-on = Reachable only in the home network from now on.
+done-lan-off = Reachable from everywhere again, for those who may.
+done-password = The password was changed, and all other sessions were ended.
+done-saved = Saved.
+done-removed = Removed.
+done-factor-off = The second factor is off.
+
+## Folders and files
+
+folder-mine = My files
+folder-of = Files of { $name }
+folder-path = Path to this folder
+folder-empty = Nothing here yet
+folder-empty-text = Upload files with the button above, or drop them on this page.
+folder-used = Used: { $used }
+folder-total = { $count ->
+    [one] One entry
+   *[other] { $count } entries
+}
+new-folder-make = Make folder
+rename-title = Rename “{ $name }”
+delete-picked = Delete
+move-picked = Move or copy
+move-title = { $count ->
+    [one] Move or copy one entry
+   *[other] Move or copy { $count } entries
+}
+move-here = Move here
+copy-here = Copy here
+move-hint = They are in this folder now. Open the folder where they should go.
+move-no-folders = No folders in here.
+badge-away = Disk not connected
+badge-bound = Bound folder
+badge-indexing = Being indexed
+badge-lan-only = Home network only
+file-preview = Preview
+file-created = Added
+file-hash = BLAKE3
+file-open-text = Open the text
+file-no-preview = No preview for this kind of file.
+versions-none = None yet. When the file is overwritten, what it held before is kept here.
+versions-restore = Make current
+version-overwritten = replaced by { $author }
+version-refused = refused, sent by { $author }
+version-outside = set aside for an edit from outside, { $author }
+
+## Upload
+
+upload-files = Files
+upload-hint = Any number, any size.
+upload-start = Upload
+upload-clash = If a name is taken already
+upload-clash-number = Keep both
+upload-clash-number-text = The new file gets a number.
+upload-clash-replace = Replace
+upload-clash-replace-text = The old content is kept as an earlier version.
+upload-clash-refuse = Do not upload
+upload-clash-refuse-text = The old file stays as it is.
+upload-sending = Uploading…
+upload-storing = Making it safe on the disk…
+upload-failed = The connection broke off. Nothing half-done was kept; try again.
+upload-renumbered = “{ $wanted }” was there already, so yours is “{ $given }”.
+
+## Trash
+
+trash-text = What you deleted stays here for a while and can be brought back.
+trash-empty = The trash is empty
+trash-deleted = Deleted
+trash-until = Kept until
+trash-restore = Restore
+trash-purge = Delete for good
+trash-purge-ask = Delete this for good? It cannot be brought back.
+trash-cut = The newest { $shown } of { $count } are shown.
+
+## Sharing
+
+share-title = Share “{ $name }”
+share-access = Access
+share-who = Person
+share-everyone = Everyone on this node
+share-nobody = There are no other people on this node yet.
+share-stop = Stop sharing
+share-link-title = By link
+share-link-text = For people without an account. Whoever has the address can open it.
+share-link-right = What the link allows
+share-link-password = Password (optional)
+share-link-password-hint = Asked before anything is shown.
+share-link-expires = Last day (optional)
+share-link-expires-hint = The link is dead after this day.
+share-link-limit = Downloads (optional)
+share-link-limit-hint = The link is dead after so many.
+share-link-label = Note (optional)
+share-link-label-hint = For yourself, such as who has it.
+share-link-make = Make a link
+share-member-title = With people on this node
+share-member-text = They find it under “Shared with me”.
+share-member-make = Share
+access-read = Read
+access-write = Read and change
+right-download = Download
+right-download-text = Look at it and download it.
+right-view = Look only
+right-view-text = Pictures, films, music and texts in the browser.
+right-upload = Send files only
+right-upload-text = Others put files in and see nothing of what is there.
+right-edit = Change
+right-edit-text = Look, download, add, rename and delete.
+lan-title = Home network only
+lan-text = Then it cannot be reached from outside: not by you, not by links, not by people it is shared with.
+lan-turn-on = Home network only
+lan-turn-off = Allow from everywhere
+shared-text = What other people on this node share with you.
+shared-empty = Nobody shares anything with you yet
+shared-from = From
+shared-since = Since
+links-text = Links that you made, and what became of them.
+links-empty = No links yet
+links-empty-text = Choose “Share” beside a file or folder.
+link-title = A link
+link-all = All links
+link-url = Address
+link-show = Show
+link-revoke = Revoke
+link-revoke-ask = Revoke this link? Nobody can open it after that.
+link-leads-to = Leads to
+link-gone = In the trash or gone
+link-state = State
+link-usable = Open
+link-expired = Expired
+link-used-up = Used up
+link-revoked = Revoked
+link-until = until
+link-with-password = with password
+link-downloads = { $count ->
+    [one] one download
+   *[other] { $count } downloads
+}
+link-downloads-of = { $count } of { $limit } downloads
+
+## Visitors with a link
+
+visitor-lock-title = Password, please
+visitor-lock-text = Whoever sent you this link has set a password.
+visitor-lock-open = Open
+visitor-drop-title = Send files
+visitor-drop-text = What you send goes to the owner of this link. You will not see what others sent.
+visitor-view = Look at it
+visitor-delete-ask = Delete what is picked?
+
+## Account
+
+role-owner = Owner of this node
+role-member = Member
+devices-title = Devices and programs
+devices-text = Each network drive, phone or sync program gets a password of its own. Lost the device? Revoke only that one.
+devices-address = Address for WebDAV:
+devices-made = Made
+devices-used = Last used
+devices-unused = Never used
+devices-revoke = Revoke
+devices-label = Name of the device
+devices-label-hint = Such as “phone” or “laptop”.
+devices-add = Make a password
+device-new-title = Password for “{ $label }”
+device-new-text = Type or copy it into the device. It is shown only now.
+device-new-done = Done
+password-title = Password
+password-text = After a change all your other sessions end.
+password-change = Change the password
+factor-title = Second factor
+factor-short = Second factor
+factor-text = A code from your phone is asked besides the password, so a stolen password is not enough.
+factor-turn-on = Turn on
+factor-turn-off = Turn off
+factor-scan = Scan the picture with an authenticator app, then type the code that it shows.
+factor-secret = Or type this secret into the app:
+factor-open-app = Open in an app on this device
+factor-confirm = Turn on
+factor-codes-title = Keep these recovery codes
+factor-codes-text = Each works once in place of a code, if the phone is lost. They are shown only now.
+factor-codes-kept = I have kept them
+factor-codes-left = { $count ->
+    [one] One recovery code is unused.
+   *[other] { $count } recovery codes are unused.
+}
+sessions-title = Sessions
+sessions-text = Browsers that are signed in to your account.
+sessions-this = This one
+sessions-begun = Since
+sessions-end = End
+sessions-end-others = End all others
+sessions-unknown = Unknown browser
+
+## Administration
+
+admin-node = Node
+admin-people = People
+admin-audit = Audit log
+admin-version = Version
+admin-started = Running since
+admin-fingerprint = Certificate
+admin-id = Identity
+admin-disks = Disks
+admin-free = { $free } free of { $total }
+admin-workers = Background work
+admin-workers-text = What the node does by itself.
+admin-progress = { $done } of { $total }
+admin-last-run = last run
+worker-busy = Busy
+worker-idle = Waiting
+worker-stopped = Stopped
+worker-failed = Failed
+worker-start = Start
+worker-stop = Stop
+services-title = From outside
+services-text = What can be reached only in the home network does not exist for the rest of the world.
+services-open = Allow from everywhere
+services-close = Home network only
+service-pages = Pages and sign-in
+service-files = Files
+service-links = Links
+service-admin = Administration
+service-metrics = Counters for monitoring
+people-role = Role
+people-role-text = An owner administers the node and its people.
+people-used = Used
+people-since = Since
+people-add = Add a person
+people-add-text = Tell them name and password; they can change the password themselves.
+people-add-button = Add
+people-reset = Reset the password
+people-reset-text = Ends all sessions of this person.
+people-reset-factor = Also turn the second factor off
+people-reset-button = Set the password
+people-make-owner = Make owner
+people-make-member = Make member
+people-remove = Remove
+people-remove-text = Sessions, links and shares of this person end at once. The files stay on the disk.
+people-remove-confirm = Type the name to confirm
+people-remove-button = Remove
+quota-none = no limit
+quota-hint = Such as 500 GB. Empty is no limit.
+audit-when = When
+audit-who = Who
+audit-from = From
+audit-what = What
+audit-text = Contains
+audit-any = Everything
+audit-filter = Filter
+audit-export = Export all
+audit-empty = No rows
+audit-older = Older rows
+audit-revision = revision

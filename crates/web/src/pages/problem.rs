@@ -31,6 +31,7 @@ pub(crate) fn draw(
         account,
         section: Section::None,
         width: Width::Middle,
+        back: "/",
     };
     frame.page(&html! {
         div class="welcome" {

@@ -44,6 +44,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) account: Option<&'a Account>,
     pub(crate) section: Section,
     pub(crate) width: Width,
+    /// Where the language switch comes back to.
+    pub(crate) back: &'a str,
 }
 
 impl Frame<'_> {
@@ -126,6 +128,7 @@ impl Frame<'_> {
         html! {
             footer class="foot" {
                 form method="post" action="/language" aria-label=(t.text("shell-language")) {
+                    input type="hidden" name="back" value=(self.back);
                     @for language in Language::ALL {
                         button name="language" value=(language.tag()) lang=(language.tag())
                             aria-pressed=(if language == t { "true" } else { "false" }) {
@@ -178,4 +181,119 @@ pub(crate) fn notice(tone: Tone, body: &Markup) -> Markup {
         Tone::Info => ("notice", "info", "status"),
     };
     html! { div class=(class) role=(role) { (icon(name)) div { (body) } } }
+}
+
+impl crate::call::Call {
+    /// The frame for a page of this call.
+    pub(crate) fn frame<'a>(&'a self, title: &'a str, section: Section, width: Width) -> Frame<'a> {
+        Frame {
+            app: &self.app,
+            language: self.language,
+            title,
+            account: self.account.as_ref(),
+            section,
+            width,
+            back: match self.head.method {
+                http::Method::GET => self.head.uri.path_and_query().map_or("/", |p| p.as_str()),
+                _ => "/",
+            },
+        }
+    }
+}
+
+/// An instant to the minute; UTC in the source, turned into the reader's zone by the script.
+pub(crate) fn moment(at: protocol::Timestamp) -> Markup {
+    let exact = at.to_string();
+    let short = exact.get(..16).unwrap_or(&exact).replace('T', " ");
+    html! { time datetime=(exact) title=(exact) { (short) } }
+}
+
+/// A QR code as inline SVG; nothing if the text is too long for one.
+pub(crate) fn qr(text: &str) -> Markup {
+    let Ok(code) = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M) else {
+        return html! {};
+    };
+    let drawn = code
+        .render::<qrcode::render::svg::Color<'_>>()
+        .quiet_zone(true)
+        .build();
+    // The XML declaration has no place inside of a page.
+    let svg = drawn.find("<svg").map_or("", |start| &drawn[start..]);
+    html! { div class="qr" aria-hidden="true" { (maud::PreEscaped(svg)) } }
+}
+
+/// A text field that holds something to copy, with its button (shown by the script).
+pub(crate) fn copy_field(language: Language, id: &str, label: &str, value: &str) -> Markup {
+    html! {
+        div class="field" {
+            label for=(id) { (label) }
+            input id=(id) type="text" readonly value=(value);
+        }
+        div class="buttons" {
+            button class="button" type="button" hidden data-copy=(id)
+                data-done=(language.text("copy-done")) {
+                (icon("copy")) span { (language.text("copy")) }
+            }
+        }
+    }
+}
+
+/// A labelled input with an optional hint.
+pub(crate) struct Input<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) label: String,
+    pub(crate) value: &'a str,
+    pub(crate) hint: Option<String>,
+    /// For password managers and phones (HTML autofill field name).
+    pub(crate) autocomplete: &'static str,
+    pub(crate) required: bool,
+    pub(crate) autofocus: bool,
+}
+
+impl Input<'_> {
+    /// A required field without hint or value.
+    pub(crate) fn new(name: &'static str, kind: &'static str, label: String) -> Self {
+        Self {
+            name,
+            kind,
+            label,
+            value: "",
+            hint: None,
+            autocomplete: "off",
+            required: true,
+            autofocus: false,
+        }
+    }
+
+    /// Draws it.
+    pub(crate) fn draw(&self) -> Markup {
+        let id = format!("field-{}", self.name);
+        let hint_id = format!("{id}-hint");
+        let described = self.hint.is_some().then_some(hint_id.as_str());
+        // Names and codes are typed as they are, on phones too.
+        let plain = self.kind == "text";
+        html! {
+            div class="field" {
+                label for=(id) { (self.label) }
+                input id=(id) name=(self.name) type=(self.kind) value=(self.value)
+                    autocomplete=(self.autocomplete) required[self.required]
+                    autofocus[self.autofocus] aria-describedby=[described]
+                    autocapitalize=[plain.then_some("none")] spellcheck=[plain.then_some("false")];
+                @if let Some(hint) = &self.hint {
+                    span class="hint" id=(hint_id) { (hint) }
+                }
+            }
+        }
+    }
+}
+
+/// One of several exclusive choices, as a card with a radio button.
+pub(crate) fn choice(name: &str, value: &str, checked: bool, title: &str, text: &str) -> Markup {
+    html! {
+        label class="choice" {
+            input type="radio" name=(name) value=(value) checked[checked];
+            span { b { (title) } span { (text) } }
+        }
+    }
 }

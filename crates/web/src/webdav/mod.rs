@@ -100,12 +100,13 @@ pub(crate) async fn handle(call: Call) -> Answer {
 
 async fn answer(call: Call) -> Step<Response<Body>> {
     let place = Place::parse(call.head.uri.path())?;
+    let body = call.take_body();
     let request = Request {
         app: call.app,
         asker: call.asker,
         place,
         head: call.head,
-        body: call.body,
+        body,
     };
     if matches!(request.place, Place::WellKnown) {
         return Ok(moved(StatusCode::MOVED_PERMANENTLY, "/dav/"));
