@@ -6,7 +6,7 @@
 
 use axum::body::Body;
 use dav::{Checksum, ChecksumKind};
-use files::{Change, Conditions, Expect, Op, Precheck, Staging};
+use files::{Change, Conditions, Expect, Op, Precheck, Refusal, Staging};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderValue, Response, StatusCode};
 use protocol::{Hash, Timestamp};
@@ -28,6 +28,10 @@ struct Plan {
     named: Named,
     wanted: Wanted,
     length: Option<u64>,
+    /// Finder and ownCloud tell the size of a chunked body beside it; good for an early refusal.
+    hint: Option<u64>,
+    /// `Expect: 100-continue`: the body is sent only when we want it.
+    waits: bool,
     mtime: Option<Timestamp>,
     expect: Expect,
 }
@@ -44,8 +48,7 @@ struct Opened {
 pub(super) async fn put(request: Request) -> Step<Response<Body>> {
     let plan = plan(&request)?;
     let context = request.context();
-    let waits = request.head.headers.contains_key(EXPECT);
-    if plan.length.is_some_and(|length| length <= SMALL_BYTES) && !waits {
+    if plan.length.is_some_and(|length| length <= SMALL_BYTES) && !plan.waits {
         return small(context, plan, request.body).await;
     }
     let opened = {
@@ -55,7 +58,7 @@ pub(super) async fn put(request: Request) -> Step<Response<Body>> {
     let opened = match opened {
         Ok(opened) => opened,
         Err(refusal) => {
-            if !waits {
+            if !plan.waits {
                 body::drain(request.body).await;
             }
             return Err(refusal);
@@ -102,10 +105,20 @@ fn plan(request: &Request) -> Step<Plan> {
         Some(value) => dav::oc_checksum(value)?,
         None => None,
     };
+    let number = |name| -> Step<Option<u64>> {
+        let value = request.header(name)?;
+        Ok(value.and_then(|value| value.trim().parse().ok()))
+    };
+    let hint = match number("x-expected-entity-length")? {
+        Some(hint) => Some(hint),
+        None => number("oc-total-length")?,
+    };
     Ok(Plan {
         named,
         wanted: Wanted::of(&request.head)?,
         length,
+        hint: length.or(hint),
+        waits: request.head.headers.contains_key(EXPECT),
         mtime: mtime.transpose()?.map(Timestamp),
         expect: expect(length, checksum),
     })
@@ -135,11 +148,17 @@ fn open(context: &Context, plan: &Plan) -> Step<Opened> {
     let check = Precheck {
         at: &spot.at,
         conditions: &conditions,
-        length: plan.length,
+        length: plan.hint,
         no_overwrite: false,
     };
     let author = access::author(asker);
-    app.files.precheck(&author, &check).map_err(refuse)?;
+    match app.files.precheck(&author, &check) {
+        Ok(()) => {}
+        // The bytes are on their way already: the commit refuses them and keeps them for their
+        // writer (R91).
+        Err(Refusal::ConditionFailed { .. }) if !plan.waits => {}
+        Err(refusal) => return Err(refuse(refusal)),
+    }
     let mut staging = app.files.stage(&spot.at).map_err(refuse)?;
     if plan.expect.sha1.is_some() {
         staging = staging.with_sha1();
