@@ -223,7 +223,6 @@ fn print_entry(
         space: &found.space,
         now: app.now(),
         quota,
-        inherited: &[],
     };
     let own = href(&found.space.name, &found.at.path, folder);
     let locks = printer.locks(&locks, &own, found.entry.fid);
@@ -256,22 +255,13 @@ fn print_children(
     visibility: &Visibility,
     out: &mut Pieces,
 ) -> Step<ControlFlow<()>> {
-    let app = &context.app;
-    let inherited: Vec<LockInfo> = if printer.reply.needs_locks() {
-        let locks = app.files.locks_on(found.entry.fid)?.into_iter();
-        locks.filter(|lock| lock.deep).collect()
-    } else {
-        Vec::new()
-    };
-    let printer = Printer {
-        inherited: &inherited,
-        ..*printer
-    };
     let mut address = href(&found.space.name, &found.at.path, true).into_bytes();
     let parent = address.len();
     let mut flow = ControlFlow::Continue(());
     let with_props = printer.reply.needs_dead();
-    app.files
+    context
+        .app
+        .files
         .for_each_child(found.entry.fid, with_props, &mut |entry, dead, locks| {
             if !visibility.shows(entry.fid) {
                 return ControlFlow::Continue(());
@@ -281,12 +271,12 @@ fn print_children(
             if entry.is_folder() {
                 address.push(b'/');
             }
-            if locks.is_empty() && printer.inherited.is_empty() {
+            // The locks come with those that reach down from above.
+            if locks.is_empty() {
                 printer.push(out, &address, entry, &[], dead);
             } else {
                 let own = String::from_utf8_lossy(&address).into_owned();
-                let all: Vec<_> = locks.iter().chain(printer.inherited).cloned().collect();
-                let shown = printer.locks(&all, &own, entry.fid);
+                let shown = printer.locks(locks, &own, entry.fid);
                 printer.push(out, &address, entry, &shown, dead);
             }
             flow = out.hand_over();
@@ -302,8 +292,6 @@ struct Printer<'a> {
     space: &'a Space,
     now: Timestamp,
     quota: Option<Quota>,
-    /// Deep locks from the folder or above it.
-    inherited: &'a [LockInfo],
 }
 
 /// A lock with the text of its root's address.

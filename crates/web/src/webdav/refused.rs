@@ -109,7 +109,7 @@ impl From<dav::XmlError> for Refused {
 /// matter of a member and goes into a multistatus (section 9.6.1).
 pub(super) fn refused(app: &App, target: &At, refusal: Refusal) -> Refused {
     match refusal {
-        Refusal::Locked { at, token_root } => locked(app, target, &at, &token_root),
+        Refusal::Locked { token_root, .. } => locked(app, target, &token_root),
         Refusal::OverQuota { .. } => Problem::from(refusal)
             .with_precondition("quota-not-exceeded")
             .into(),
@@ -128,19 +128,20 @@ pub(super) fn refused(app: &App, target: &At, refusal: Refusal) -> Refused {
     }
 }
 
-fn locked(app: &App, target: &At, at: &At, root: &At) -> Refused {
-    let (at_href, root_href) = (address(app, at), address(app, root));
-    let inside = at.space == target.space && at != target && at.path.starts_with(&target.path);
+fn locked(app: &App, target: &At, root: &At) -> Refused {
+    let href = address(app, root);
+    let inside =
+        root.space == target.space && root != target && root.path.starts_with(&target.path);
     if inside {
         let mut body = multistatus::OPEN.to_vec();
-        multistatus::push_failure(&mut body, &at_href, 423, Some("lock-token-submitted"));
+        multistatus::push_failure(&mut body, &href, 423, Some("lock-token-submitted"));
         body.extend_from_slice(multistatus::CLOSE);
         return Refused::reply(StatusCode::MULTI_STATUS, body);
     }
     Refused::condition(
         StatusCode::LOCKED,
         "lock-token-submitted",
-        &[&root_href],
+        &[&href],
         "a lock is in the way, and the request does not hold it",
     )
 }

@@ -65,7 +65,7 @@ async fn delete_move_and_proppatch_are_conditional_too() {
         let request = request.header("destination", at("b"));
         let body = match method {
             "PROPPATCH" => {
-                "<propertyupdate xmlns='DAV:'><remove><prop><x/></prop></remove></propertyupdate>"
+                "<propertyupdate xmlns='DAV:'><remove><prop><x xmlns=''/></prop></remove></propertyupdate>"
             }
             "LOCK" => include_str!("../../../dav/tests/bodies/lock-shared.xml"),
             _ => "",
