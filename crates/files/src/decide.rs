@@ -335,11 +335,12 @@ fn place(tx: &Connection, request: &Request) -> Result<Option<Intent>, Refusal> 
         (true, Over::Trash) => Touch::Tree,
         (false, Over::Version | Over::Refuse | Over::Trash) => Touch::Membership,
     };
-    judge.locks(target, touch)?;
+    // A condition that does not hold is 412 even where a lock is in the way (RFC 4918 section 10.4).
     match subject {
         None => judge.conditions(target)?,
         Some(subject) => judge.conditions(subject_of(&walk(tx, subject)?.found(subject)?, true))?,
     }
+    judge.locks(target, touch)?;
     let mut intent = base(request, &spotted, exists, at)?;
     intent.action = *action;
     intent.copy_of = *copy_of;
@@ -395,8 +396,8 @@ fn delete(tx: &Connection, request: &Request, at: &At) -> Result<Option<Intent>,
     check_not_top(tx, &spotted)?;
     let judge = Judge::new(tx, &request.conditions, request.now)?;
     let target = subject_of(&spotted, true);
-    judge.locks(target, Touch::Tree)?;
     judge.conditions(target)?;
+    judge.locks(target, Touch::Tree)?;
     let mut intent = base(request, &spotted, true, at)?;
     intent.action = Action::Delete;
     displace(tx, &mut intent, &spotted, Over::Trash, request)?;
@@ -420,6 +421,7 @@ fn relocate(
     }
     check_not_itself_top(&source)?;
     let judge = Judge::new(tx, &request.conditions, request.now)?;
+    judge.conditions(subject_of(&source, true))?;
     judge.locks(subject_of(&source, true), Touch::Tree)?;
     let touch = if exists {
         Touch::Tree
@@ -427,7 +429,6 @@ fn relocate(
         Touch::Membership
     };
     judge.locks(subject_of(&target, exists), touch)?;
-    judge.conditions(subject_of(&source, true))?;
     let mut intent = base(request, &target, exists, to)?;
     if exists {
         let over = if overwrite { Over::Trash } else { Over::Refuse };
@@ -517,8 +518,8 @@ fn props(
     }
     let judge = Judge::new(tx, &request.conditions, request.now)?;
     let target = subject_of(&spotted, true);
-    judge.locks(target, Touch::Itself)?;
     judge.conditions(target)?;
+    judge.locks(target, Touch::Itself)?;
     let row = spotted.row();
     check_prop_limits(tx, row.fid, patches)?;
     for patch in patches {

@@ -8,18 +8,27 @@ use testing::{PASSWORD, require};
 use crate::scene::alice_at_home;
 
 /// Suite and number of tests in litmus 0.13.
-const SUITES: [(&str, u32); 5] = [
+const SUITES: [(&str, u32); 4] = [
     ("basic", 16),
     ("copymove", 13),
     ("props", 30),
     ("locks", 41),
-    ("http", 4),
 ];
+/// The `http` suite; over TLS litmus itself leaves out one of the four (`expect100`).
+const HTTP_TESTS: u32 = 4;
+const HTTP_TESTS_OVER_TLS: u32 = 3;
 
 fn run_litmus(litmus: &Path, url: &str, folder: &Path) {
+    let http_tests = if url.starts_with("https:") {
+        HTTP_TESTS_OVER_TLS
+    } else {
+        HTTP_TESTS
+    };
+    let mut suites = SUITES.to_vec();
+    suites.push(("http", http_tests));
     let output = Command::new(litmus)
         .args(["-k", url, "alice", PASSWORD])
-        .env("TESTS", SUITES.map(|(name, _)| name).join(" "))
+        .env("TESTS", "basic copymove props locks http")
         .current_dir(folder)
         .output()
         .expect("litmus starts");
@@ -27,7 +36,7 @@ fn run_litmus(litmus: &Path, url: &str, folder: &Path) {
         + &String::from_utf8_lossy(&output.stderr);
     // litmus draws its progress with carriage returns.
     let text = text.replace('\r', "\n");
-    for (suite, tests) in SUITES {
+    for (suite, tests) in suites {
         let summary =
             format!("summary for `{suite}': of {tests} tests run: {tests} passed, 0 failed.");
         assert!(

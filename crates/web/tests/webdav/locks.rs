@@ -60,6 +60,10 @@ async fn a_corrupt_token_on_a_locked_file_is_423_not_400() {
     put_under(&node, &at("a"), &condition).await.is(423);
     let condition = format!("({} [\"x\"])", token(&reply));
     put_under(&node, &at("a"), &condition).await.is(412);
+    // A condition that does not hold comes before the lock.
+    let etag = node.get(&at("a")).await.header("etag").to_owned();
+    let condition = format!("(<DAV:no-lock> [{etag}])");
+    put_under(&node, &at("a"), &condition).await.is(412);
     put_under(&node, &at("a"), "(<unended").await.is(400);
 }
 
