@@ -95,15 +95,16 @@ impl Files {
             (Order::Name | Order::Modified | Order::Size, _) => after,
         };
         let sql = format!(
-            "SELECT {columns} FROM entries WHERE parent = ?1 AND {after} ORDER BY {order} LIMIT ?4"
+            "SELECT {columns} FROM entries WHERE parent = ?1 AND {after} ORDER BY {order} LIMIT ?4 OFFSET ?5"
         );
         let key = page.after.as_ref().map(|cursor| cursor.key);
         let name = page.after.as_ref().map(|cursor| cursor.name.as_str());
         let limit = i64::try_from(page.limit.min(PAGE_MAX)).unwrap_or(0);
+        let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
         let (rows, volume) = self.0.db.read(|tx| {
             let mut statement = tx.prepare_cached(&sql)?;
             let rows = statement
-                .query_map((folder.0, key, name, limit), Row::decode)?
+                .query_map((folder.0, key, name, limit, skip), Row::decode)?
                 .collect::<Result<Vec<_>, _>>()?;
             let volume = walk_up(tx, folder)?.map(|spotted| spotted.volume);
             Ok::<_, FilesError>((rows, volume))
