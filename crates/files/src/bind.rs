@@ -8,13 +8,19 @@
 //! Letting go of a bound folder removes its rows, never a file.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use pool::{Volume, VolumeError, VolumeState};
+use pool::{Identity, LocalVolume, Options, Spot, Volume, VolumeError, VolumeState};
 use protocol::{Fid, VolumeId};
+use rusqlite::{Connection, params};
 use thiserror::Error;
 
-use crate::{At, Author, Entry, Files, FilesError};
+use crate::log::ChangeOp;
+use crate::record::{LogRow, Recorder, forget_rows, tree_bytes};
+use crate::reserve::{Claims, Key};
+use crate::row::{self, INDEXING, kind_number};
+use crate::walk::{HOME, Spotted, Walk, last_name, walk, walk_up};
+use crate::{Action, At, Author, Entry, Files, FilesError, Kind};
 
 /// One bound folder.
 #[derive(Debug, Clone)]
@@ -62,6 +68,9 @@ pub enum BindError {
     /// Not a bound folder.
     #[error("`{0}` is not a bound folder")]
     NotBound(String),
+    /// Another bound folder lies below.
+    #[error("another bound folder lies below `{0}`; unbind that one first")]
+    Nested(String),
     /// Writers are busy there.
     #[error("writers are busy at `{0}`; try again")]
     Busy(String),
@@ -76,11 +85,32 @@ impl From<database::DatabaseError> for BindError {
     }
 }
 
+impl From<rusqlite::Error> for BindError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
 impl Files {
     /// Binds the folder `root` of the disk to the free place `at`.
     pub fn bind(&self, root: &Path, at: &At, author: &Author) -> Result<Entry, BindError> {
-        let _ = (root, at, author);
-        todo!()
+        let fail = |source| BindError::Volume {
+            root: root.to_owned(),
+            source,
+        };
+        let real = root.canonicalize().map_err(|source| {
+            fail(VolumeError::Io {
+                action: "open",
+                at: root.display().to_string(),
+                source,
+            })
+        })?;
+        self.check_apart(&real)?;
+        // Before anything is written into the folder.
+        let found = self.0.db.read(|tx| walk(tx, at))?;
+        free(found, at)?;
+        let volume = LocalVolume::open(&real, Options::default()).map_err(fail)?;
+        self.bind_volume(Arc::new(volume), at, author)
     }
 
     /// As [`Files::bind`], with a volume that is open already.
@@ -90,25 +120,350 @@ impl Files {
         at: &At,
         author: &Author,
     ) -> Result<Entry, BindError> {
-        let _ = (volume, at, author);
-        todo!()
+        self.check_apart(volume.root())?;
+        let slot = free(self.0.db.read(|tx| walk(tx, at))?, at)?;
+        let name = last_name(at).map_err(|_| BindError::Taken(at.path.to_string()))?;
+        let mut claims = Claims::default();
+        claims.alone(Key::Slot(slot.row().fid, name.clone()));
+        claims.shared(slot.fids());
+        let wait = self.0.settings.wait;
+        let reserved = self.0.reservations.claim(&claims, wait);
+        let _reserved = reserved.ok_or_else(|| BindError::Busy(at.path.to_string()))?;
+        let shadowed = self.readable(slot.volume).ok();
+        let shadowed = shadowed.and_then(|v| v.stat(Spot::Path(&slot.path)).ok().flatten());
+        if shadowed.is_some() {
+            return Err(BindError::Taken(at.path.to_string()));
+        }
+        let (identity, root) = (volume.identity(), path_text(volume.root())?);
+        let (at, author, now) = (at.clone(), author.clone(), self.now());
+        let witness = Arc::clone(&self.0.witness);
+        let (id, fid, news) = self.0.db.write(move |tx| {
+            let slot = free(walk(tx, &at)?, &at)?;
+            let id = insert_volume(tx, &identity, &root)?;
+            let mut recorder = Recorder::new(tx, witness.as_ref(), now);
+            let (parent, space) = (slot.row().fid, slot.row().space);
+            let seq = recorder.seq(space, 0)?;
+            tx.execute(
+                "INSERT INTO entries (space, parent, name, kind, rev, mrev, size, mtime_ns, \
+                 ctime_ns, created, inode, flags, mount, owner) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, 0, ?6, 0, ?7, ?8, ?9, ?10, ?11)",
+                params![
+                    space.0,
+                    parent.0,
+                    name.as_str(),
+                    kind_number(Kind::Folder),
+                    seq.0,
+                    row::nanos(now),
+                    now.0,
+                    identity.top_inode.cast_signed(),
+                    INDEXING,
+                    id.0,
+                    author.account.map(|account| account.0),
+                ],
+            )?;
+            let fid = Fid(tx.last_insert_rowid());
+            tx.execute("UPDATE volumes SET mount = ?2 WHERE id = ?1", (id.0, fid.0))?;
+            let change = LogRow {
+                fid,
+                op: ChangeOp::Created,
+                parent: Some(parent),
+                name: &name,
+                old: None,
+                account: author.account,
+            };
+            recorder.log(space, seq, seq, &change)?;
+            recorder.bump(Some(parent), seq);
+            let path = at.path.to_string();
+            recorder.fact(&author, Action::Bind, space, fid, &path, None, Some(seq))?;
+            Ok::<_, BindError>((id, fid, recorder.finish()?))
+        })?;
+        self.take_in(id, &volume)?;
+        self.publish(news);
+        let entry = self.entry(fid)?;
+        entry.ok_or_else(|| FilesError::Unknown(format!("entry {fid}")).into())
     }
 
     /// Lets go of the folder bound to `at`; its files stay where they are, its versions and trash
     /// stay in its `.cumulet` and are forgotten here.
     pub fn unbind(&self, at: &At, author: &Author) -> Result<(), BindError> {
-        let _ = (at, author);
-        todo!()
+        let not_bound = || BindError::NotBound(at.path.to_string());
+        let Walk::Found(spotted) = self.0.db.read(|tx| walk(tx, at))? else {
+            return Err(not_bound());
+        };
+        let (fid, id) = (
+            spotted.row().fid,
+            spotted.row().mount.ok_or_else(not_bound)?,
+        );
+        let nested = self.0.db.read(|tx| holds_other_bind(tx, fid))?;
+        if nested {
+            return Err(BindError::Nested(at.path.to_string()));
+        }
+        let mut claims = Claims::default();
+        claims.alone(Key::Entry(fid));
+        if let Some(parent) = spotted.row().parent {
+            claims.alone(Key::Slot(parent, spotted.row().name.clone()));
+        }
+        claims.shared(spotted.fids().into_iter().filter(|other| *other != fid));
+        let wait = self.0.settings.wait;
+        let reserved = self.0.reservations.claim(&claims, wait);
+        let _reserved = reserved.ok_or_else(|| BindError::Busy(at.path.to_string()))?;
+        // What writers were told is done has to be on the disk before its intents are forgotten.
+        if let Ok(volume) = self.writable(id) {
+            volume.sync_all().map_err(FilesError::from)?;
+        }
+        let (author, now, path) = (author.clone(), self.now(), at.path.to_string());
+        let witness = Arc::clone(&self.0.witness);
+        let news = self.0.db.write(move |tx| {
+            let mut recorder = Recorder::new(tx, witness.as_ref(), now);
+            let row = recorder.row(fid)?;
+            let bytes = tree_bytes(tx, fid)?;
+            recorder.remove_tree(&row, author.account, bytes)?;
+            let rev = Some(row.rev);
+            recorder.fact(&author, Action::Unbind, row.space, fid, &path, rev, None)?;
+            forget_volume(tx, id)?;
+            recorder.finish()
+        })?;
+        self.0.volumes.remove(id);
+        let mut returning = self
+            .0
+            .returning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        returning.retain(|(other, _)| *other != id);
+        drop(returning);
+        self.publish(news);
+        Ok(())
     }
 
     /// All bound folders.
     pub fn binds(&self) -> Result<Vec<Bind>, FilesError> {
-        todo!()
+        let rows = self.0.db.read(|tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT id, mount, root, indexed FROM volumes WHERE mount IS NOT NULL ORDER BY id",
+            )?;
+            let rows: Vec<(VolumeId, Fid, String, bool)> = statement
+                .query_map([], |row| {
+                    let (id, mount) = (VolumeId(row.get(0)?), Fid(row.get(1)?));
+                    Ok((id, mount, row.get(2)?, row.get(3)?))
+                })?
+                .collect::<Result<_, _>>()?;
+            let mut placed = Vec::new();
+            for row in rows {
+                if let Some(spotted) = walk_up(tx, row.1)? {
+                    placed.push((row, spotted.at()?));
+                }
+            }
+            Ok::<_, FilesError>(placed)
+        })?;
+        Ok(rows
+            .into_iter()
+            .map(|((volume, fid, root, indexed), at)| Bind {
+                volume,
+                fid,
+                at,
+                root: root.into(),
+                state: self.state_of(volume),
+                indexed,
+            })
+            .collect())
     }
 
-    /// Opens the volumes of all bound folders, those that are away too, and finishes what a crash
-    /// interrupted on them. To be called once after [`Files::open`].
-    pub fn attach_binds(&self) -> Result<Vec<Bind>, FilesError> {
-        todo!()
+    fn state_of(&self, id: VolumeId) -> VolumeState {
+        if let Some(volume) = self.0.volumes.get(id) {
+            return volume.state();
+        }
+        let returning = self
+            .0
+            .returning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let waiting = returning.iter().find(|(other, _)| *other == id);
+        match waiting.map(|(_, volume)| volume.state()) {
+            Some(away @ VolumeState::Away { .. }) => away,
+            Some(VolumeState::Ready | VolumeState::ReadOnly { .. }) | None => VolumeState::Away {
+                why: "it is not attached".into(),
+            },
+        }
     }
+
+    /// Opens the volumes of all bound folders and finishes what a crash interrupted on them; one
+    /// that is away is taken in when it comes back. To be called once after [`Files::open`].
+    pub fn attach_binds(&self) -> Result<Vec<Bind>, FilesError> {
+        let known = self.0.db.read(identities)?;
+        for (id, root, identity) in known {
+            let options = Options {
+                expect: Some(identity),
+                mask: None,
+            };
+            let volume: Arc<dyn Volume> = Arc::new(LocalVolume::open(Path::new(&root), options)?);
+            let mut returning = self
+                .0
+                .returning
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            returning.push((id, volume));
+        }
+        self.attach_returned()?;
+        self.binds()
+    }
+
+    /// Takes in bound folders that were away at the start and are there now; gives their number.
+    pub(crate) fn attach_returned(&self) -> Result<usize, FilesError> {
+        let mut returning = self
+            .0
+            .returning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let here = |volume: &Arc<dyn Volume>| !matches!(volume.state(), VolumeState::Away { .. });
+        let returned: Vec<_> = returning
+            .extract_if(.., |(_, volume)| here(volume))
+            .collect();
+        drop(returning);
+        for (id, volume) in &returned {
+            self.take_in(*id, volume)?;
+        }
+        Ok(returned.len())
+    }
+
+    /// Recovers a volume, then lets readers and writers at it.
+    fn take_in(&self, id: VolumeId, volume: &Arc<dyn Volume>) -> Result<(), FilesError> {
+        if volume.state() == VolumeState::Ready {
+            self.recover(id, volume)?;
+        }
+        let identity = volume.identity();
+        self.0.db.write(move |tx| {
+            tx.execute(
+                "UPDATE volumes SET marked = ?2, file_system = ?3, top_inode = ?4 WHERE id = ?1",
+                (
+                    id.0,
+                    identity.marked,
+                    identity.file_system.cast_signed(),
+                    identity.top_inode.cast_signed(),
+                ),
+            )?;
+            Ok::<_, FilesError>(())
+        })?;
+        self.0.volumes.insert(id, Arc::clone(volume));
+        self.note_unread();
+        self.hint(id, None);
+        Ok(())
+    }
+
+    /// Two volumes of which one lies in the other would serve a file twice.
+    fn check_apart(&self, root: &Path) -> Result<(), BindError> {
+        let attached = self.0.volumes.all();
+        let mut roots: Vec<PathBuf> = attached.iter().map(|(_, v)| v.root().to_owned()).collect();
+        roots.extend(self.binds()?.into_iter().map(|bind| bind.root));
+        for other in roots {
+            let real = other.canonicalize().unwrap_or_else(|_| other.clone());
+            if real.starts_with(root) || root.starts_with(&real) {
+                return Err(BindError::Overlap {
+                    root: root.to_owned(),
+                    other,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The free place that a walk ended at.
+fn free(found: Walk, at: &At) -> Result<Spotted, BindError> {
+    let path = at.path.to_string();
+    match found {
+        Walk::Free(slot) if slot.row().kind == Kind::Folder => Ok(slot),
+        Walk::Found(_) => Err(BindError::Taken(path)),
+        Walk::Free(_) | Walk::NoSpace | Walk::NoParent { .. } | Walk::FileInTheWay => {
+            Err(BindError::NoParent(path))
+        }
+    }
+}
+
+fn path_text(path: &Path) -> Result<String, BindError> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| BindError::Volume {
+        root: path.to_owned(),
+        source: VolumeError::Io {
+            action: "open",
+            at: path.display().to_string(),
+            source: std::io::Error::other("its path is not UTF-8"),
+        },
+    })
+}
+
+fn insert_volume(tx: &Connection, identity: &Identity, root: &str) -> Result<VolumeId, BindError> {
+    let other: Option<String> = rusqlite::OptionalExtension::optional(tx.query_row(
+        "SELECT root FROM volumes WHERE uuid = ?1",
+        [identity.uuid.as_str()],
+        |row| row.get(0),
+    ))?;
+    if let Some(other) = other {
+        return Err(BindError::Overlap {
+            root: root.into(),
+            other: other.into(),
+        });
+    }
+    tx.execute(
+        "INSERT INTO volumes (uuid, root, marked, file_system, top_inode) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            identity.uuid.as_str(),
+            root,
+            identity.marked,
+            identity.file_system.cast_signed(),
+            identity.top_inode.cast_signed(),
+        ),
+    )?;
+    Ok(VolumeId(tx.last_insert_rowid()))
+}
+
+fn identities(tx: &Connection) -> Result<Vec<(VolumeId, String, Identity)>, FilesError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, root, uuid, marked, file_system, top_inode FROM volumes WHERE id <> ?1 \
+         ORDER BY id",
+    )?;
+    let rows = statement.query_map([HOME.0], |row| {
+        let uuid: String = row.get(2)?;
+        let identity = Identity {
+            uuid: uuid.parse().map_err(|error| row::bad_column(2, error))?,
+            marked: row.get(3)?,
+            file_system: row.get::<_, i64>(4)?.cast_unsigned(),
+            top_inode: row.get::<_, i64>(5)?.cast_unsigned(),
+        };
+        Ok((VolumeId(row.get(0)?), row.get(1)?, identity))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn holds_other_bind(tx: &Connection, fid: Fid) -> Result<bool, FilesError> {
+    let mut statement = tx.prepare_cached("SELECT mount FROM volumes WHERE mount IS NOT NULL")?;
+    let mounts: Vec<Fid> = statement
+        .query_map([], |row| row.get(0).map(Fid))?
+        .collect::<Result<_, _>>()?;
+    for mount in mounts.into_iter().filter(|mount| *mount != fid) {
+        if walk_up(tx, mount)?.is_some_and(|spotted| spotted.fids().contains(&fid)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Forgets versions, trash and intents of a volume, and the volume.
+fn forget_volume(tx: &Connection, id: VolumeId) -> Result<(), FilesError> {
+    let mut statement = tx.prepare_cached("SELECT fid FROM trash WHERE volume = ?1")?;
+    let trashed: Vec<Fid> = statement
+        .query_map([id.0], |row| row.get(0).map(Fid))?
+        .collect::<Result<_, _>>()?;
+    for fid in trashed {
+        forget_rows(tx, fid)?;
+    }
+    for sql in [
+        "DELETE FROM trash WHERE volume = ?1",
+        "DELETE FROM versions WHERE volume = ?1",
+        "DELETE FROM intents WHERE volume = ?1",
+        "DELETE FROM volumes WHERE id = ?1",
+    ] {
+        tx.execute(sql, [id.0])?;
+    }
+    Ok(())
 }

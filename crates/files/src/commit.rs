@@ -88,6 +88,10 @@ impl Files {
         answers.resize_with(ops.len(), || None);
         let mut wave = Vec::new();
         for (index, op) in ops.into_iter().enumerate() {
+            if let Err(error) = self.index_for(&op.action) {
+                answers[index] = Some(Err(error.into()));
+                continue;
+            }
             let job = match self.job(op) {
                 Ok(Ok(job)) => job,
                 Ok(Err(op)) => {
@@ -111,6 +115,23 @@ impl Files {
             .into_iter()
             .map(|answer| answer.unwrap_or_else(lost))
             .collect()
+    }
+
+    /// Reads folders on the way that nobody has read yet, so that what is on the disk counts.
+    fn index_for(&self, change: &Change) -> Result<(), FilesError> {
+        let places = match change {
+            Change::Put { at, .. }
+            | Change::MakeFolder { at }
+            | Change::Delete { at }
+            | Change::SetProps { at, .. }
+            | Change::RestoreVersion { at, .. } => [Some(at), None],
+            Change::Move { from, to, .. } | Change::Copy { from, to, .. } => [Some(from), Some(to)],
+            Change::Restore { to, .. } => [to.as_ref(), None],
+        };
+        for at in places.into_iter().flatten() {
+            self.index_on_the_way(at)?;
+        }
+        Ok(())
     }
 
     /// One job, from reservation to answer.

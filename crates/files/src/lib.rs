@@ -44,8 +44,8 @@ mod stage;
 mod volumes;
 mod walk;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use database::Database;
@@ -134,6 +134,10 @@ struct Inner {
     reservations: Arc<reserve::Reservations>,
     settling: settle::Settling,
     hints: outside::Hints,
+    /// Some folder may not have been read yet.
+    unread: AtomicBool,
+    /// Bound folders that are away and not recovered yet.
+    returning: Mutex<Vec<(protocol::VolumeId, Arc<dyn Volume>)>>,
     /// Makes names in history unique: random for each life of the process, then counted.
     names: (u32, AtomicU64),
 }
@@ -164,6 +168,8 @@ impl Files {
             reservations: Arc::default(),
             settling: settle::Settling::default(),
             hints: outside::Hints::default(),
+            unread: AtomicBool::new(true),
+            returning: Mutex::default(),
             names: (u32::from_le_bytes(random), AtomicU64::new(0)),
         }));
         let recovery = files.recover(walk::HOME, &home)?;

@@ -19,7 +19,10 @@ const PAGE_MAX: usize = 10_000;
 impl Files {
     /// The entry at a place.
     pub fn find(&self, at: &At) -> Result<Option<Entry>, FilesError> {
-        let found = self.0.db.read(|tx| walk(tx, at))?;
+        let mut found = self.0.db.read(|tx| walk(tx, at))?;
+        if !matches!(found, Walk::Found(_)) && self.index_on_the_way(at)? {
+            found = self.0.db.read(|tx| walk(tx, at))?;
+        }
         Ok(match found {
             Walk::Found(mut spotted) => {
                 let away = self.is_away(spotted.volume);
@@ -68,6 +71,7 @@ impl Files {
 
     /// One page of a folder.
     pub fn children(&self, folder: Fid, page: &Page) -> Result<Vec<Entry>, FilesError> {
+        self.index_folder(folder)?;
         let (column, sign) = match (page.order, page.descending) {
             (Order::Name, false) => ("0", ">"),
             (Order::Name, true) => ("0", "<"),
@@ -124,6 +128,7 @@ impl Files {
 
     /// Number of entries in a folder.
     pub fn count_children(&self, folder: Fid) -> Result<u64, FilesError> {
+        self.index_folder(folder)?;
         self.0.db.read(|tx| {
             let count: i64 = tx
                 .prepare_cached("SELECT count(*) FROM entries WHERE parent = ?1")?
@@ -140,6 +145,7 @@ impl Files {
         with_props: bool,
         f: &mut dyn FnMut(&Entry, &[DeadProp], &[LockInfo]) -> ControlFlow<()>,
     ) -> Result<(), FilesError> {
+        self.index_folder(folder)?;
         let now = self.now();
         self.0.db.read(|tx| {
             let Some(spotted) = walk_up(tx, folder)? else {

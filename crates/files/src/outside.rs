@@ -157,7 +157,11 @@ impl Files {
             .iter()
             .map(|edit| self.0.reservations.try_claim(&edit.claims()))
             .collect();
-        let free: Vec<bool> = reserved.iter().map(Option::is_some).collect();
+        let free: Vec<bool> = reserved
+            .iter()
+            .zip(&edits)
+            .map(|(reserved, edit)| reserved.is_some() && self.still_holds(edit))
+            .collect();
         let witness = Arc::clone(&self.0.witness);
         let now = self.now();
         let (fids, news) = self.0.db.write(move |tx| {

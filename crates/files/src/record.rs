@@ -537,6 +537,25 @@ impl<'a> Recorder<'a> {
         Ok(seq)
     }
 
+    /// Takes `count` numbers of a space at once, which is cheaper; gives the first of them.
+    pub(crate) fn seqs(
+        &mut self,
+        space: SpaceId,
+        count: usize,
+        grows: i64,
+    ) -> Result<Seq, FilesError> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let last: i64 = self
+            .tx
+            .prepare_cached(
+                "UPDATE spaces SET seq = seq + ?3, used = max(0, used + ?2) WHERE id = ?1 \
+                 RETURNING seq",
+            )?
+            .query_row((space.0, grows, count), |row| row.get(0))?;
+        self.news.insert(space, Seq(last));
+        Ok(Seq(last - count + 1))
+    }
+
     /// Writes one row of the change log.
     pub(crate) fn log(
         &self,

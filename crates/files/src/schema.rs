@@ -50,6 +50,7 @@ CREATE TABLE entries (
     owner INTEGER
 );
 CREATE UNIQUE INDEX entries_place ON entries (parent, name);
+CREATE INDEX entries_inode ON entries (inode);
 CREATE TABLE versions (
     fid INTEGER NOT NULL,
     rev INTEGER NOT NULL,

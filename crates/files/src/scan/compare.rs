@@ -1,0 +1,229 @@
+//! What differs between a folder's listing and its rows. Decides without I/O.
+
+use std::collections::HashMap;
+
+use pool::{FileKind, FileStat, Item};
+use protocol::{EntryName, Fid};
+
+use crate::Kind;
+use crate::row::Row;
+
+/// One difference.
+#[derive(Debug, Clone)]
+pub(super) enum Difference {
+    /// On the disk only.
+    New { name: EntryName, stat: FileStat },
+    /// Both, but not the same file, or the same file with other content.
+    Changed { row: Row, stat: FileStat },
+    /// In the catalog only.
+    Gone { row: Row },
+}
+
+impl Difference {
+    pub(super) fn name(&self) -> &EntryName {
+        match self {
+            Self::New { name, .. } => name,
+            Self::Changed { row, .. } | Self::Gone { row } => &row.name,
+        }
+    }
+
+    pub(super) fn fid(&self) -> Option<Fid> {
+        match self {
+            Self::New { .. } => None,
+            Self::Changed { row, .. } | Self::Gone { row } => Some(row.fid),
+        }
+    }
+}
+
+/// A folder compared.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) differences: Vec<Difference>,
+    /// Known folders in it.
+    pub(super) folders: Vec<Fid>,
+    /// Names on the disk that are not served.
+    pub(super) not_served: u64,
+}
+
+/// What the disk has under a name, as far as it can be served.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OnDisk {
+    Served(FileStat),
+    /// A symbolic link or a device: as if nothing were there.
+    Hidden,
+    /// Another file system is mounted there: nothing is known about what lies below it.
+    Elsewhere,
+    Nothing,
+}
+
+pub(super) fn on_disk(stat: Option<FileStat>, device: u64) -> OnDisk {
+    let Some(stat) = stat else {
+        return OnDisk::Nothing;
+    };
+    match stat.kind {
+        FileKind::Symlink | FileKind::Other => OnDisk::Hidden,
+        FileKind::File | FileKind::Folder if stat.device != device => OnDisk::Elsewhere,
+        FileKind::File | FileKind::Folder => OnDisk::Served(stat),
+    }
+}
+
+/// Compares one name.
+pub(super) fn compare_name(name: &EntryName, row: Option<Row>, disk: OnDisk) -> Option<Difference> {
+    match (row, disk) {
+        // A bound folder shows another volume; what lies under its name here does not matter.
+        (Some(row), _) if row.mount.is_some() => None,
+        (Some(row), OnDisk::Served(stat)) if row.agrees(&stat) => None,
+        (Some(row), OnDisk::Served(stat)) => Some(Difference::Changed { row, stat }),
+        (Some(row), OnDisk::Nothing | OnDisk::Hidden) => Some(Difference::Gone { row }),
+        (None, OnDisk::Served(stat)) => Some(Difference::New {
+            name: name.clone(),
+            stat,
+        }),
+        (Some(_), OnDisk::Elsewhere)
+        | (None, OnDisk::Elsewhere | OnDisk::Hidden | OnDisk::Nothing) => None,
+    }
+}
+
+/// Compares a whole folder; `device` is that of the volume's top. New names come in byte order.
+pub(super) fn compare(items: Vec<Item>, rows: Vec<Row>, device: u64) -> Compared {
+    let mut compared = Compared::default();
+    let mut disk: Vec<(EntryName, FileStat)> = Vec::with_capacity(items.len());
+    for item in items {
+        match EntryName::from_bytes(item.name.as_encoded_bytes()) {
+            Ok(name) => disk.push((name, item.stat)),
+            Err(_) => compared.not_served += 1,
+        }
+    }
+    disk.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let mut known: HashMap<EntryName, Row> = rows
+        .into_iter()
+        .map(|row| (row.name.clone(), row))
+        .collect();
+    for (name, stat) in disk {
+        let on_disk = on_disk(Some(stat), device);
+        if !matches!(on_disk, OnDisk::Served(_)) {
+            compared.not_served += 1;
+        }
+        let row = known.remove(&name);
+        if let Some(row) = &row
+            && row.kind == Kind::Folder
+            && row.mount.is_none()
+            && matches!(on_disk, OnDisk::Served(_))
+            && row.agrees(&stat)
+        {
+            compared.folders.push(row.fid);
+        }
+        compared
+            .differences
+            .extend(compare_name(&name, row, on_disk));
+    }
+    let gone = known.into_values().filter(|row| row.mount.is_none());
+    compared
+        .differences
+        .extend(gone.map(|row| Difference::Gone { row }));
+    compared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{Seq, SpaceId, Timestamp, VolumeId};
+
+    fn row(name: &str, kind: Kind, inode: u64, mount: Option<i64>) -> Row {
+        Row {
+            fid: Fid(inode.cast_signed()),
+            space: SpaceId(1),
+            parent: Some(Fid(1)),
+            name: EntryName::new(name).unwrap(),
+            kind,
+            rev: Seq(1),
+            mrev: Seq(1),
+            size: 3,
+            mtime_ns: 7,
+            ctime_ns: 7,
+            created: Timestamp(0),
+            inode,
+            hash: None,
+            flags: 0,
+            mount: mount.map(VolumeId),
+        }
+    }
+
+    fn item(name: &[u8], kind: FileKind, inode: u64, device: u64) -> Item {
+        use std::os::unix::ffi::OsStrExt;
+        Item {
+            name: std::ffi::OsStr::from_bytes(name).to_owned(),
+            stat: FileStat {
+                device,
+                inode,
+                size: 3,
+                mtime_ns: 7,
+                ctime_ns: 7,
+                kind,
+                links: 1,
+                mode: 0o644,
+            },
+        }
+    }
+
+    fn check(items: Vec<Item>, rows: Vec<Row>, expected: &[&str], not_served: u64) {
+        let compared = compare(items, rows, 9);
+        let mut told: Vec<String> = compared
+            .differences
+            .iter()
+            .map(|difference| match difference {
+                Difference::New { name, .. } => format!("new {name}"),
+                Difference::Changed { row, .. } => format!("changed {}", row.name),
+                Difference::Gone { row } => format!("gone {}", row.name),
+            })
+            .collect();
+        told.sort();
+        assert_eq!(told, expected);
+        assert_eq!(compared.not_served, not_served);
+    }
+
+    #[test]
+    fn a_true_catalog_has_no_differences() {
+        let items = vec![
+            item(b"f", FileKind::File, 2, 9),
+            item(b"d", FileKind::Folder, 3, 9),
+        ];
+        let rows = vec![
+            row("f", Kind::File, 2, None),
+            row("d", Kind::Folder, 3, None),
+        ];
+        check(items, rows, &[], 0);
+    }
+
+    #[test]
+    fn what_came_changed_and_went_is_told() {
+        let items = vec![
+            item(b"new", FileKind::File, 2, 9),
+            item(b"other", FileKind::File, 4, 9),
+        ];
+        let rows = vec![
+            row("other", Kind::File, 3, None),
+            row("old", Kind::File, 5, None),
+        ];
+        check(items, rows, &["changed other", "gone old", "new new"], 0);
+    }
+
+    #[test]
+    fn what_is_not_served_is_neither_new_nor_makes_anything_vanish_that_is_bound_or_mounted_over() {
+        let items = vec![
+            item(b"\xff", FileKind::File, 2, 9),
+            item(b"link", FileKind::Symlink, 3, 9),
+            item(b"was-file", FileKind::Symlink, 4, 9),
+            item(b"mounted", FileKind::Folder, 2, 77),
+            item(b"over", FileKind::Folder, 2, 77),
+            item(b"bound", FileKind::File, 5, 9),
+        ];
+        let rows = vec![
+            row("was-file", Kind::File, 4, None),
+            row("over", Kind::Folder, 8, None),
+            row("bound", Kind::Folder, 9, Some(2)),
+            row("bound-too", Kind::Folder, 10, Some(3)),
+        ];
+        check(items, rows, &["gone was-file"], 5);
+    }
+}
