@@ -191,6 +191,8 @@ pub struct Trashed {
     pub name: EntryName,
     /// Where it was, printed from the top of the space.
     pub old_path: String,
+    /// The folder that held it; perhaps in the trash itself.
+    pub old_parent: Fid,
     /// File or folder.
     pub kind: Kind,
     /// Bytes, with all below it.

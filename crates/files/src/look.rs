@@ -209,7 +209,7 @@ impl Files {
         self.0.db.read(|tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT t.id, t.fid, e.name, t.old_path, e.kind, t.size, t.deleted_at, \
-                 t.deleted_by FROM trash t JOIN entries e ON e.fid = t.fid WHERE t.space = ?1 \
+                 t.deleted_by, t.old_parent FROM trash t JOIN entries e ON e.fid = t.fid WHERE t.space = ?1 \
                  ORDER BY t.deleted_at DESC, t.id DESC",
             )?;
             let rows = statement.query_map([space.0], |row| {
@@ -219,6 +219,7 @@ impl Files {
                     fid: Fid(row.get(1)?),
                     name: name_at(row, 2)?,
                     old_path: row.get(3)?,
+                    old_parent: Fid(row.get(8)?),
                     kind: kind_of(row.get(4)?),
                     size: row.get::<_, i64>(5)?.cast_unsigned(),
                     deleted_at,

@@ -6,7 +6,7 @@
 use base64::Engine;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use sharing::{Account, Action, Asker, Event, Link, LoginError, Outcome, Who};
+use sharing::{Account, Asker, Link, LoginError, Who};
 
 use crate::cookies::Cookie;
 use crate::problem::{Fault, Problem};
@@ -39,7 +39,7 @@ pub(crate) fn identify(
         let who = app
             .sharing
             .basic(&name, &secret, connection.peer.ip())
-            .map_err(|error| refused(app, connection, &name, error))?;
+            .map_err(refused)?;
         return Ok(Found {
             asker: asker(who),
             account: None,
@@ -112,26 +112,11 @@ fn basic_credential(headers: &HeaderMap) -> Result<Option<(String, String)>, Pro
     Ok(Some((name.to_owned(), secret.to_owned())))
 }
 
-/// A failed sign-in as a problem, with its audit row. Nothing tells an unknown name from a wrong
-/// secret.
-pub(crate) fn refused(
-    app: &App,
-    connection: &Connection,
-    name: &str,
-    error: LoginError,
-) -> Problem {
-    let asker = Asker {
-        who: Who::Nobody,
-        place: connection.place,
-        address: connection.peer.ip(),
-    };
-    let mut event = Event::of(&asker, app.now(), Action::LoginFailed, name);
-    event.outcome = Outcome::Refused;
+/// A failed sign-in as a problem. Nothing tells an unknown name from a wrong secret. `sharing` has
+/// noted it, without the name: people type passwords into the wrong field.
+pub(crate) fn refused(error: LoginError) -> Problem {
     match error {
-        LoginError::Wrong => match app.sharing.audit(event) {
-            Ok(()) => Problem::new(Fault::SignIn),
-            Err(error) => Problem::internal(&error),
-        },
+        LoginError::Wrong => Problem::new(Fault::SignIn),
         LoginError::TooMany { retry_after } => Problem::new(Fault::TooMany { retry_after }),
         LoginError::Busy => Problem::new(Fault::Busy),
         LoginError::Failed(error) => Problem::internal(&error),

@@ -216,10 +216,11 @@ fn ask(
         }
         Subject::Link => {
             let (token, path) = route.link_rest(uri.path());
-            let link = app
-                .sharing
-                .link_by_token(token)?
-                .ok_or(Problem::NOT_FOUND)?;
+            let Some(link) = app.sharing.link_by_token(token)? else {
+                app.sharing
+                    .audit_refusal(&asker, route.patterns[0], "no such link")?;
+                return Err(Problem::NOT_FOUND);
+            };
             let asker = asker::through_link(app, &link, connection, headers);
             permit_route(app, route, &asker)?;
             let path = address::decode_path(path)?;

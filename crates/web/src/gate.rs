@@ -35,7 +35,10 @@ pub fn gate(app: &App, asker: &Asker, need: &Need, entry: &Entry) -> Result<Vec<
         .decide(asker, need.service, &target, need.right)?;
     if let Err(problem) = settle(decision) {
         if decision != Decision::AskLogin {
-            let path = format!("{}:{}", space.name, entry.fid);
+            let path = match app.files.locate(entry.fid) {
+                Ok(at) => format!("{}:{}", space.name, at.path),
+                Err(_) => format!("{}: entry {}", space.name, entry.fid),
+            };
             app.sharing.audit_refusal(asker, &path, need.name)?;
         }
         return Err(problem);
@@ -105,6 +108,16 @@ pub(crate) struct Visit {
     pub(crate) chain: Vec<Fid>,
     /// The link that led here.
     pub(crate) link: Option<Link>,
+}
+
+/// Notes that somebody else than the owner of the space has seen an entry (R102).
+pub(crate) fn note_read(app: &App, asker: &Asker, visit: &Visit) -> Result<(), Problem> {
+    if asker.account() != Some(visit.space.owner) {
+        let path = format!("{}:{}", visit.space.name, visit.at.path);
+        let (owner, fid) = (visit.space.owner, visit.entry.fid);
+        app.sharing.audit_read(asker, owner, fid, &path)?;
+    }
+    Ok(())
 }
 
 /// Looks `SPACE/path` up and asks. A name that leads nowhere is not found, whatever the asker may.

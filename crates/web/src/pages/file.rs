@@ -165,9 +165,7 @@ async fn send(call: Call, inline: bool) -> Answer {
     let delivery = call
         .blocking(move |app| {
             let content = app.files.open_content(visit.entry.fid)?;
-            let path = format!("{}:{}", visit.space.name, visit.at.path);
-            app.sharing
-                .audit_read(&asker, visit.space.owner, visit.entry.fid, &path)?;
+            gate::note_read(app, &asker, &visit)?;
             Ok(Delivery {
                 name: content.entry.name.to_string(),
                 size: content.entry.size,
@@ -192,9 +190,7 @@ pub(crate) async fn download_version(call: Call) -> Answer {
         .blocking(move |app| {
             let file = app.files.open_version(visit.entry.fid, Seq(rev))?;
             let facts = file.metadata().map_err(|error| Problem::internal(&error))?;
-            let path = format!("{}:{}", visit.space.name, visit.at.path);
-            app.sharing
-                .audit_read(&asker, visit.space.owner, visit.entry.fid, &path)?;
+            gate::note_read(app, &asker, &visit)?;
             Ok(Delivery {
                 name: visit.entry.name.to_string(),
                 size: facts.len(),

@@ -116,6 +116,7 @@ async fn list(call: Call) -> Answer {
     let (asker, folder) = (call.asker.clone(), visit.clone());
     let (listing, powers, usage) = call
         .blocking(move |app| {
+            gate::note_read(app, &asker, &folder)?;
             let listing = read(app, &asker, &folder.entry, look)?;
             let may = |need: &Need| gate::may(app, &asker, need, &folder.space, &folder.chain);
             let powers = Powers {

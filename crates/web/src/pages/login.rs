@@ -121,19 +121,11 @@ pub(crate) async fn enter(call: Call) -> Answer {
     let name = fields.require("name")?.trim().to_owned();
     let password = fields.require("password")?.to_owned();
     let next = safe_next(fields.get("next"));
-    let (client, connection, asker) = (client(&call), call.connection, call.asker.clone());
-    let tried = name.clone();
+    let (client, tried) = (client(&call), name.clone());
     let step = call
         .blocking(move |app| {
-            let step = app
-                .sharing
-                .login(&tried, &password, &client)
-                .map_err(|error| asker::refused(app, &connection, &tried, error))?;
-            if let Step::Done(_) = &step {
-                app.sharing
-                    .audit(Event::of(&asker, app.now(), Action::Login, tried))?;
-            }
-            Ok(step)
+            let step = app.sharing.login(&tried, &password, &client);
+            step.map_err(asker::refused)
         })
         .await;
     match step {
@@ -208,24 +200,11 @@ pub(crate) async fn enter_code(call: Call) -> Answer {
     let Some(pending) = Cookie::Pending.read(&call.head.headers, &call.connection) else {
         return Ok(redirect("/login"));
     };
-    let (client, connection) = (client(&call), call.connection);
+    let client = client(&call);
     let entered = call
         .blocking(move |app| {
-            let session = app
-                .sharing
-                .second_factor(&pending, &code, &client)
-                .map_err(|error| asker::refused(app, &connection, "code", error))?;
-            if let Some(found) = app.sharing.session(&session)? {
-                let asker = sharing::Asker {
-                    who: found.who(),
-                    place: connection.place,
-                    address: connection.peer.ip(),
-                };
-                let name = found.account.name.to_string();
-                app.sharing
-                    .audit(Event::of(&asker, app.now(), Action::Login, name))?;
-            }
-            Ok(session)
+            let session = app.sharing.second_factor(&pending, &code, &client);
+            session.map_err(asker::refused)
         })
         .await;
     match entered {

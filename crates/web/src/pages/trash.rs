@@ -1,13 +1,16 @@
 //! The trash: what was deleted, for how long it stays, back to where it was, or gone for good.
 
+use std::collections::HashMap;
+
 use files::{At, Change, Kind, Op, Trashed};
 use maud::{Markup, html};
-use protocol::{ByteSize, TreePath};
-use sharing::{Action, Event, Need};
+use protocol::{ByteSize, Fid, SpaceId, TreePath};
+use sharing::{Action, Asker, Event, Need};
 
 use super::change::commit_one;
 use super::done;
 use super::shell::{Section, Tone, Width, icon, icon_of, moment, notice};
+use crate::App;
 use crate::address;
 use crate::call::{Answer, Call};
 use crate::dispatch::redirect;
@@ -18,6 +21,28 @@ use crate::problem::{Fault, Problem};
 
 /// Rows shown; the newest deletions come first.
 const ROWS_MAX: usize = 1_000;
+
+/// The trash of a space without what was LAN-only, or lay in a LAN-only folder, for somebody who is
+/// away (R105). Blocks.
+fn visible(app: &App, asker: &Asker, space: SpaceId) -> Result<Vec<Trashed>, Problem> {
+    let mut rows = app.files.trash(space)?;
+    let visibility = app.sharing.visibility(asker)?;
+    if visibility.hidden().next().is_none() {
+        return Ok(rows);
+    }
+    // Many things come from one folder.
+    let mut folders: HashMap<Fid, bool> = HashMap::new();
+    rows.retain(|row| {
+        visibility.shows(row.fid)
+            && *folders.entry(row.old_parent).or_insert_with(|| {
+                // A folder that is gone for good tells nothing, so what it held stays hidden.
+                app.files
+                    .chain(row.old_parent)
+                    .is_ok_and(|chain| chain.iter().all(|fid| visibility.shows(*fid)))
+            })
+    });
+    Ok(rows)
+}
 
 /// `GET /trash`: one's own.
 pub(crate) async fn home(call: Call) -> Answer {
@@ -33,9 +58,9 @@ pub(crate) async fn show(call: Call) -> Answer {
     if !visit.at.path.is_root() {
         return Err(Problem::NOT_FOUND);
     }
-    let space = visit.space.id;
+    let (asker, space) = (call.asker.clone(), visit.space.id);
     let rows = call
-        .blocking(move |app| Ok(app.files.trash(space)?))
+        .blocking(move |app| visible(app, &asker, space))
         .await?;
     let t = call.language;
     let title = t.text("nav-trash");
@@ -138,7 +163,7 @@ pub(crate) async fn restore(call: Call) -> Answer {
     let here = address::encode(&visit.space.name, &visit.at.path);
     let count = ids.len();
     call.blocking(move |app| {
-        let trash = app.files.trash(visit.space.id)?;
+        let trash = visible(app, &asker, visit.space.id)?;
         for id in ids {
             let row = trash
                 .iter()
@@ -181,7 +206,7 @@ pub(crate) async fn purge(call: Call) -> Answer {
     let asker = call.asker.clone();
     let here = address::encode(&visit.space.name, &TreePath::root());
     call.blocking(move |app| {
-        let trash = app.files.trash(visit.space.id)?;
+        let trash = visible(app, &asker, visit.space.id)?;
         for id in ids {
             let row = trash
                 .iter()

@@ -23,7 +23,7 @@ use crate::call::{Answer, Call};
 use crate::content::{Delivery, Media, Watch, deliver};
 use crate::cookies::Cookie;
 use crate::dispatch::redirect;
-use crate::gate::{Visit, gate};
+use crate::gate::{Visit, gate, note_read};
 use crate::language::Language;
 use crate::problem::{Fault, Problem};
 use crate::{App, asker};
@@ -71,6 +71,9 @@ pub(crate) async fn front(call: Call) -> Answer {
 
 /// `GET /s/TOKEN/open/path`
 pub(crate) async fn look(call: Call) -> Answer {
+    let (asker, visit) = (call.asker.clone(), call.visit()?.clone());
+    call.blocking(move |app| note_read(app, &asker, &visit))
+        .await?;
     match call.visit()?.entry.kind {
         Kind::Folder => draw_folder(call).await,
         Kind::File => draw_file(&call),
@@ -114,14 +117,14 @@ fn draw_lock(call: &Call, problem: Option<&Problem>) -> Response<Body> {
 pub(crate) async fn unlock(call: Call) -> Answer {
     let password = call.form().await?.require("password")?.to_owned();
     let Place { link, base, .. } = place(&call)?;
-    let (connection, asker, id) = (call.connection, call.asker.clone(), link.id);
+    let (asker, id) = (call.asker.clone(), link.id);
     let tried = call
         .blocking(move |app| {
             let target = format!("link {}", link.id);
             let cookie = app
                 .sharing
                 .unlock_link(&link, &password, asker.address)
-                .map_err(|error| asker::refused(app, &connection, &target, error))?;
+                .map_err(asker::refused)?;
             let mut event = Event::of(&asker, app.now(), Action::LinkUse, target);
             event.fid = Some(link.fid);
             app.sharing.audit(event)?;
@@ -377,7 +380,6 @@ async fn send(call: Call, inline: bool) -> Answer {
     let delivery = call
         .blocking(move |app| {
             let content = app.files.open_content(visit.entry.fid)?;
-            let path = format!("{}:{}", visit.space.name, visit.at.path);
             let counts = starts && !(inline && !limited);
             if counts && !app.sharing.count_download(link.id)? {
                 return Err(Problem::NOT_FOUND);
@@ -389,8 +391,7 @@ async fn send(call: Call, inline: bool) -> Answer {
                     finished: false,
                 }) as Box<dyn Watch>
             });
-            app.sharing
-                .audit_read(&asker, visit.space.owner, visit.entry.fid, &path)?;
+            note_read(app, &asker, &visit)?;
             Ok(Delivery {
                 name: content.entry.name.to_string(),
                 size: content.entry.size,
