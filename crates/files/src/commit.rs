@@ -158,6 +158,7 @@ impl Files {
     /// Looks at conditions, locks and quota without changing anything: a refusal before the body is
     /// read (`commit.md` step 0). A courtesy; [`Files::commit`] decides.
     pub fn precheck(&self, author: &Author, check: &Precheck<'_>) -> Result<(), Refusal> {
+        self.index_on_the_way(check.at)?;
         let plan = Plan::Place {
             at: check.at.clone(),
             what: What::Folder,
@@ -788,7 +789,8 @@ impl From<FilesError> for WaveError {
             | FilesError::OtherVolume { .. }
             | FilesError::Unknown(_)
             | FilesError::Name(_)
-            | FilesError::Random => false,
+            | FilesError::Random
+            | FilesError::Unread(_) => false,
         };
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         let text = match cause {

@@ -207,6 +207,7 @@ impl Files {
 
     /// All entries below a folder, each folder before what it holds.
     fn members(&self, top: Fid) -> Result<Vec<Member>, Refusal> {
+        self.index_tree(top)?;
         self.0.db.read(|tx| {
             let mut found = Vec::new();
             let mut folders = vec![(top, Vec::new())];

@@ -88,6 +88,8 @@ pub struct Settings {
     pub wait: Duration,
     /// How long a finished change may wait for its renames to be flushed.
     pub settle: Duration,
+    /// A file that another program touched less than this ago may not be written to its end.
+    pub quiet: Duration,
 }
 
 impl Default for Settings {
@@ -101,6 +103,7 @@ impl Default for Settings {
             keep_changes_rows: 1_000_000,
             wait: Duration::from_secs(10),
             settle: Duration::from_secs(5),
+            quiet: Duration::from_secs(2),
         }
     }
 }

@@ -80,6 +80,7 @@ impl Files {
                 request.owner_xml.len()
             )));
         }
+        self.index_on_the_way(&request.at)?;
         let (_, exists) = self
             .0
             .db

@@ -32,6 +32,9 @@ pub enum FilesError {
     /// No such entry, space or bind.
     #[error("{0} does not exist")]
     Unknown(String),
+    /// A folder whose content is needed and could not be read.
+    #[error("folder {0} could not be read yet; try again")]
+    Unread(protocol::Fid),
     /// A name that cannot be.
     #[error(transparent)]
     Name(#[from] NameError),

@@ -100,6 +100,7 @@ impl std::fmt::Debug for Staged {
 impl Files {
     /// Opens a place for new bytes on the volume that holds `at`. The folder must exist.
     pub fn stage(&self, at: &At) -> Result<Staging, Refusal> {
+        self.index_on_the_way(at)?;
         let (spotted, exists) = self.0.db.read(|tx| walk(tx, at)?.slot(at))?;
         if exists && spotted.row().kind == Kind::Folder {
             return Err(Refusal::IsAFolder);

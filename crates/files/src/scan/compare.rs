@@ -10,7 +10,7 @@ use crate::row::Row;
 
 /// One difference.
 #[derive(Debug, Clone)]
-pub(super) enum Difference {
+pub(crate) enum Difference {
     /// On the disk only.
     New { name: EntryName, stat: FileStat },
     /// Both, but not the same file, or the same file with other content.
@@ -20,34 +20,27 @@ pub(super) enum Difference {
 }
 
 impl Difference {
-    pub(super) fn name(&self) -> &EntryName {
+    pub(crate) fn name(&self) -> &EntryName {
         match self {
             Self::New { name, .. } => name,
             Self::Changed { row, .. } | Self::Gone { row } => &row.name,
-        }
-    }
-
-    pub(super) fn fid(&self) -> Option<Fid> {
-        match self {
-            Self::New { .. } => None,
-            Self::Changed { row, .. } | Self::Gone { row } => Some(row.fid),
         }
     }
 }
 
 /// A folder compared.
 #[derive(Debug, Default)]
-pub(super) struct Compared {
-    pub(super) differences: Vec<Difference>,
+pub(crate) struct Compared {
+    pub(crate) differences: Vec<Difference>,
     /// Known folders in it.
-    pub(super) folders: Vec<Fid>,
+    pub(crate) folders: Vec<Fid>,
     /// Names on the disk that are not served.
-    pub(super) not_served: u64,
+    pub(crate) not_served: u64,
 }
 
 /// What the disk has under a name, as far as it can be served.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum OnDisk {
+pub(crate) enum OnDisk {
     Served(FileStat),
     /// A symbolic link or a device: as if nothing were there.
     Hidden,
@@ -56,7 +49,7 @@ pub(super) enum OnDisk {
     Nothing,
 }
 
-pub(super) fn on_disk(stat: Option<FileStat>, device: u64) -> OnDisk {
+pub(crate) fn on_disk(stat: Option<FileStat>, device: u64) -> OnDisk {
     let Some(stat) = stat else {
         return OnDisk::Nothing;
     };
@@ -68,7 +61,7 @@ pub(super) fn on_disk(stat: Option<FileStat>, device: u64) -> OnDisk {
 }
 
 /// Compares one name.
-pub(super) fn compare_name(name: &EntryName, row: Option<Row>, disk: OnDisk) -> Option<Difference> {
+pub(crate) fn compare_name(name: &EntryName, row: Option<Row>, disk: OnDisk) -> Option<Difference> {
     match (row, disk) {
         // A bound folder shows another volume; what lies under its name here does not matter.
         (Some(row), _) if row.mount.is_some() => None,
@@ -85,7 +78,7 @@ pub(super) fn compare_name(name: &EntryName, row: Option<Row>, disk: OnDisk) -> 
 }
 
 /// Compares a whole folder; `device` is that of the volume's top. New names come in byte order.
-pub(super) fn compare(items: Vec<Item>, rows: Vec<Row>, device: u64) -> Compared {
+pub(crate) fn compare(items: Vec<Item>, rows: Vec<Row>, device: u64) -> Compared {
     let mut compared = Compared::default();
     let mut disk: Vec<(EntryName, FileStat)> = Vec::with_capacity(items.len());
     for item in items {

@@ -10,15 +10,15 @@ use crate::{FilesError, Kind};
 
 /// A folder of the catalog and its place.
 #[derive(Debug, Clone)]
-pub(super) struct Folder {
-    pub(super) row: Row,
-    pub(super) path: VolumePath,
+pub(crate) struct Folder {
+    pub(crate) row: Row,
+    pub(crate) path: VolumePath,
     /// It and all above it, as reservations name them.
-    pub(super) chain: Vec<Fid>,
+    pub(crate) chain: Vec<Fid>,
 }
 
 /// The folder of that number, if it is in the tree and on this volume.
-pub(super) fn folder(
+pub(crate) fn folder(
     tx: &Connection,
     volume: VolumeId,
     fid: Fid,
@@ -38,7 +38,7 @@ pub(super) fn folder(
 }
 
 /// The rows of a folder.
-pub(super) fn children(tx: &Connection, folder: Fid) -> Result<Vec<Row>, FilesError> {
+pub(crate) fn children(tx: &Connection, folder: Fid) -> Result<Vec<Row>, FilesError> {
     let sql = format!("SELECT {COLUMNS} FROM entries WHERE parent = ?1");
     let mut statement = tx.prepare_cached(&sql)?;
     let rows = statement.query_map([folder.0], Row::decode)?;
@@ -46,7 +46,7 @@ pub(super) fn children(tx: &Connection, folder: Fid) -> Result<Vec<Row>, FilesEr
 }
 
 /// The folders of the catalog at which a volume begins: the tops of the spaces, or the bound one.
-pub(super) fn tops(tx: &Connection, volume: VolumeId) -> Result<Vec<Fid>, FilesError> {
+pub(crate) fn tops(tx: &Connection, volume: VolumeId) -> Result<Vec<Fid>, FilesError> {
     let sql = if volume == HOME {
         "SELECT root FROM spaces WHERE retired = 0 AND ?1 = ?1"
     } else {
@@ -59,7 +59,7 @@ pub(super) fn tops(tx: &Connection, volume: VolumeId) -> Result<Vec<Fid>, FilesE
 
 /// The innermost folder of a path that the catalog knows, and the first name below it that it does
 /// not; `None` if the path belongs to no space.
-pub(super) fn nearest(
+pub(crate) fn nearest(
     tx: &Connection,
     volume: VolumeId,
     path: &VolumePath,
@@ -95,7 +95,7 @@ pub(super) fn nearest(
 }
 
 /// Entries of this volume that the catalog knows by this inode, with where it believes them.
-pub(super) fn by_inode(
+pub(crate) fn by_inode(
     tx: &Connection,
     volume: VolumeId,
     kind: Kind,

@@ -138,6 +138,23 @@ impl Files {
         Ok(read)
     }
 
+    /// Reads all folders of a tree that nobody has read yet, so that a copy of it is whole.
+    pub(crate) fn index_tree(&self, top: Fid) -> Result<(), FilesError> {
+        while self.0.unread.load(Ordering::Relaxed) {
+            let unread = self.0.db.read(|tx| unread_below(tx, top))?;
+            let Some(first) = unread.first() else {
+                return Ok(());
+            };
+            for fid in &unread {
+                self.index_folder(*fid)?;
+            }
+            if self.is_unread(*first)? {
+                return Err(FilesError::Unread(*first));
+            }
+        }
+        Ok(())
+    }
+
     fn is_unread(&self, fid: Fid) -> Result<bool, FilesError> {
         self.0.db.read(|tx| {
             let row = row::by_fid(tx, fid)?;
@@ -189,6 +206,16 @@ impl Files {
             recorder.finish()
         })
     }
+}
+
+fn unread_below(tx: &rusqlite::Connection, top: Fid) -> Result<Vec<Fid>, FilesError> {
+    let mut statement = tx.prepare_cached(
+        "WITH RECURSIVE tree (fid, flags) AS (SELECT fid, flags FROM entries WHERE fid = ?1 AND kind = 1 \
+         UNION ALL SELECT e.fid, e.flags FROM entries e JOIN tree t ON e.parent = t.fid \
+         WHERE e.kind = 1) SELECT fid FROM tree WHERE flags & ?2",
+    )?;
+    let fids = statement.query_map((top.0, INDEXING), |row| row.get(0).map(Fid))?;
+    Ok(fids.collect::<Result<_, _>>()?)
 }
 
 type News = std::collections::HashMap<protocol::SpaceId, protocol::Seq>;

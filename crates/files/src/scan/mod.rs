@@ -7,26 +7,27 @@
 //!
 //! Invariants: a listing error means unknown, never deleted; a volume that is away loses no entry;
 //! what our own writers do is never taken for an edit from outside; a symbolic link or a mount
-//! below a volume's top is not followed; a file whose writer may not be done waits [`YOUNG`].
+//! below a volume's top is not followed; a file whose writer may not be
+//! done waits ([`crate::Settings::quiet`]).
 
 mod compare;
-mod ground;
+pub(crate) mod ground;
 mod hash;
 mod index;
 mod pass;
+#[cfg(test)]
+mod tests;
 mod worker;
-
-use std::time::Duration;
 
 use pool::VolumePath;
 use protocol::{EntryName, Fid, VolumeId};
 
 use crate::{Files, FilesError};
+pub(crate) use compare::{Difference, compare, compare_name, on_disk};
+pub(crate) use ground::Folder;
+pub(crate) use hash::hash_at;
 use pass::Pass;
 pub use worker::{Scanner, ScannerOptions, ScannerStatus};
-
-/// A file that was touched less than this ago waits; its writer may not be done.
-const YOUNG: Duration = Duration::from_secs(2);
 
 /// What a scan found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

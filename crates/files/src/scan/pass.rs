@@ -12,10 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pool::{FileKind, FileStat, Spot, Volume, VolumeError, VolumePath};
 use protocol::{EntryName, Fid, VolumeId};
 
+use super::ScanReport;
 use super::compare::{Difference, compare, compare_name, on_disk};
 use super::ground::{self, Folder};
 use super::hash::hash_at;
-use super::{ScanReport, YOUNG};
 use crate::outside::OutsideEdit;
 use crate::row::{self, INDEXING, Row};
 use crate::walk::walk_up;
@@ -155,7 +155,7 @@ impl<'a> Pass<'a> {
                 | Difference::Changed {
                     row: Row { name, .. },
                     stat,
-                } if is_young(&stat) => {
+                } if self.is_young(&stat) => {
                     self.postpone(&folder.path, &name);
                 }
                 Difference::New { name, stat } => {
@@ -256,6 +256,16 @@ impl<'a> Pass<'a> {
         OutsideEdit::Changed { fid, stat, hash }
     }
 
+    /// True if the file was touched so recently that its writer may not be done. The change time
+    /// counts, because a program cannot set it; both clocks are the kernel's.
+    fn is_young(&self, stat: &FileStat) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
+        let quiet = self.files.0.settings.quiet.as_nanos();
+        let quiet = i64::try_from(quiet).unwrap_or(i64::MAX);
+        stat.kind == FileKind::File && (0..quiet).contains(&now.saturating_sub(stat.ctime_ns))
+    }
+
     fn postpone(&mut self, folder: &VolumePath, name: &EntryName) {
         self.report.postponed += 1;
         self.again.push((folder.clone(), name.clone()));
@@ -342,15 +352,6 @@ fn above_binds(tx: &rusqlite::Connection) -> Result<std::collections::HashSet<Fi
         }
     }
     Ok(above)
-}
-
-/// True if the file was touched so recently that its writer may not be done. The change time
-/// counts, because a program cannot set it; both clocks are the kernel's.
-fn is_young(stat: &FileStat) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
-    let young = i64::try_from(YOUNG.as_nanos()).unwrap_or(i64::MAX);
-    stat.kind == FileKind::File && (0..young).contains(&now.saturating_sub(stat.ctime_ns))
 }
 
 impl Files {

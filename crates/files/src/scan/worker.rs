@@ -11,7 +11,7 @@ use protocol::{EntryName, Timestamp, VolumeId};
 
 use super::hash::{Cursor, Step};
 use super::pass::Pass;
-use super::{ScanReport, YOUNG, ground};
+use super::{ScanReport, ground};
 use crate::outside::Hint;
 use crate::{Files, FilesError};
 
@@ -20,6 +20,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Part of a tick that background hashing takes: a third of one core.
 const HASH_BUDGET: Duration = Duration::from_millis(125);
+
+/// What is gone may show up under another name; the hint for that comes within this time.
+const MOVE_GRACE: Duration = Duration::from_millis(500);
 
 /// Names that wait for another look; beyond, their whole volume is looked at.
 const AGAIN_MAX: usize = 10_000;
@@ -280,7 +283,7 @@ impl Scanner {
             work.todo.entry(id).or_default().everything = true;
             return;
         }
-        let due = Instant::now() + YOUNG;
+        let due = Instant::now() + self.files.0.settings.quiet.max(MOVE_GRACE);
         for (folder, name) in again {
             work.again.entry((id, folder, name)).or_insert(due);
         }

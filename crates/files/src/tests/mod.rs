@@ -2,5 +2,5 @@
 
 mod conditions;
 mod locks;
-mod support;
+pub(crate) mod support;
 mod tree;

@@ -498,6 +498,7 @@ fn pages_of_a_listing_join_without_gap_or_repeat() {
                 limit: 2,
                 order,
                 descending,
+                ..Page::default()
             };
             let entries = tree.files.children(folder, &page).unwrap();
             let Some(last) = entries.last() else { break };
