@@ -65,7 +65,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Module(Module),
     /// Compare the catalog with the disk; exit code 1 if they differ
-    Check,
+    Check {
+        /// Also read all content and compare it with its hashes
+        #[arg(long)]
+        deep: bool,
+    },
     /// Read and verify the log of who did what
     #[command(subcommand)]
     Audit(Audit),

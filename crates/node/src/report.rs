@@ -30,7 +30,44 @@ impl Volume {
 
 /// The home volume first, then bound ones.
 pub(crate) fn volumes(state: &State) -> Vec<Volume> {
-    vec![volume(&*state.home, String::new())]
+    let mut all = vec![volume(&*state.home, String::new())];
+    match state.files.binds() {
+        Ok(binds) => all.extend(binds.iter().map(|bind| bound(state, bind))),
+        Err(error) => tracing::warn!(%error, "cannot list bound folders"),
+    }
+    all
+}
+
+fn bound(state: &State, bind: &files::Bind) -> Volume {
+    let space = state.files.space_by_id(bind.at.space).ok().flatten();
+    let name = space.map_or_else(
+        || format!("space {}", bind.at.space),
+        |space| space.name.to_string(),
+    );
+    let room = rustix::fs::statvfs(&bind.root)
+        .ok()
+        .filter(|_| trouble(&bind.state).is_none());
+    Volume(VolumeReport {
+        path: bind.root.display().to_string(),
+        seen_at: format!("{name}:{}", bind.at.path),
+        total: ByteSize(
+            room.as_ref()
+                .map_or(0, |room| room.f_blocks * room.f_frsize),
+        ),
+        free: ByteSize(
+            room.as_ref()
+                .map_or(0, |room| room.f_bavail * room.f_frsize),
+        ),
+        trouble: trouble(&bind.state).or_else(|| (!bind.indexed).then(|| "being indexed".into())),
+    })
+}
+
+fn trouble(state: &VolumeState) -> Option<String> {
+    match state {
+        VolumeState::Ready => None,
+        VolumeState::ReadOnly { why } => Some(format!("read-only: {why}")),
+        VolumeState::Away { why } => Some(format!("away: {why}")),
+    }
 }
 
 fn volume(volume: &dyn pool::Volume, seen_at: String) -> Volume {
@@ -40,11 +77,7 @@ fn volume(volume: &dyn pool::Volume, seen_at: String) -> Volume {
         seen_at,
         total: ByteSize(space.total),
         free: ByteSize(space.free),
-        trouble: match volume.state() {
-            VolumeState::Ready => None,
-            VolumeState::ReadOnly { why } => Some(format!("read-only: {why}")),
-            VolumeState::Away { why } => Some(format!("away: {why}")),
-        },
+        trouble: trouble(&volume.state()),
     })
 }
 

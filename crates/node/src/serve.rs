@@ -212,6 +212,7 @@ impl Node {
                 .iter()
                 .map(|http| self.listening("web-http", "the same over plain HTTP", http)),
         );
+        modules.push(workers::scanner(state));
         modules.push(workers::audit_sealer(state));
         modules.push(workers::lock_expiry(state));
         modules.push(workers::retention(state));

@@ -66,6 +66,9 @@ impl State {
             files_settings(&config),
         )
         .context("cannot open the tree")?;
+        files
+            .attach_binds()
+            .context("cannot open the bound folders")?;
         Ok(Self {
             layout,
             config,

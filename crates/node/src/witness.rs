@@ -18,6 +18,11 @@ impl files::Witness for AuditWitness {
     fn record(&self, tx: &rusqlite::Connection, fact: &Fact<'_>) -> Result<(), rusqlite::Error> {
         let (action, outcome) = action_of(fact.action);
         let path = fact.path.strip_prefix('/').unwrap_or(&fact.path);
+        // A move is told as `OLD -> NEW`.
+        let (path, detail) = match action {
+            Action::Move => path.split_once(" -> ").unwrap_or((path, "")),
+            _ => (path, ""),
+        };
         let target = format!("{}:/{path}", space_name(tx, fact.space)?);
         let event = Event {
             account: fact.author.account,
@@ -28,6 +33,7 @@ impl files::Witness for AuditWitness {
             old_rev: fact.old_rev,
             new_rev: fact.new_rev,
             outcome,
+            detail: detail.to_owned(),
             ..Event::by(&fact.author.label, fact.at, action, target)
         };
         self.0.record_in(tx, &event)

@@ -2,7 +2,10 @@
 //! network. Each turn of work runs on the blocking pool; between turns a module only waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use files::{Scanner, ScannerOptions, ScannerStatus};
 
 use crate::certificate::{self, Certificate};
 use crate::connection::Entrance;
@@ -159,4 +162,56 @@ pub(crate) fn network(
             Ok(())
         },
     )
+}
+
+/// Finds what other programs did on the disk (fanotify or inotify, and full scans), and indexes
+/// bound folders. Its work lives in a thread of its own pool place for as long as the module runs.
+pub(crate) fn scanner(state: &Arc<State>) -> Module {
+    let state = Arc::clone(state);
+    Module::new(
+        "scanner",
+        "finds edits by other programs, indexes bound folders",
+        move |task: Task| {
+            let state = Arc::clone(&state);
+            async move {
+                let options = ScannerOptions {
+                    interval: state.config.scan_interval,
+                    only_inotify: false,
+                    own_writes: false,
+                };
+                let scanner = Arc::new(Scanner::new(state.files.clone(), options)?);
+                let ended = Arc::new(AtomicBool::new(false));
+                let (worker, flag) = (Arc::clone(&scanner), Arc::clone(&ended));
+                let mut work = tokio::task::spawn_blocking(move || worker.run(&flag));
+                loop {
+                    tokio::select! {
+                        done = &mut work => return done.map_err(Into::into),
+                        going_on = task.pause(SCANNER_LOOK) => {
+                            if !going_on {
+                                ended.store(true, Ordering::Relaxed);
+                                return work.await.map_err(Into::into);
+                            }
+                            show_scanner(&task, &scanner.status());
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// Time between two looks at what the scanner does.
+const SCANNER_LOOK: Duration = Duration::from_secs(1);
+
+fn show_scanner(task: &Task, status: &ScannerStatus) {
+    let busy = !status.doing.is_empty() || status.to_hash > 0;
+    task.progress(busy.then(|| Progress {
+        what: if status.doing.is_empty() {
+            format!("hashing, {} files left", status.to_hash)
+        } else {
+            status.doing.clone()
+        },
+        done: status.total.folders,
+        total: None,
+    }));
 }

@@ -126,13 +126,13 @@ pub(super) async fn module(console: &Console, module: Module) -> Result<Outcome,
     })
 }
 
-pub(super) async fn check(console: &Console, json: bool) -> Result<Outcome, Failure> {
+pub(super) async fn check(console: &Console, deep: bool, json: bool) -> Result<Outcome, Failure> {
     let bar = if json {
         ProgressBar::hidden()
     } else {
         spinner("comparing the catalog with the disk")
     };
-    let answer = console.post("/v1/check", json!({})).await;
+    let answer = console.post("/v1/check", json!({ "deep": deep })).await;
     bar.finish_and_clear();
     Ok(findings(answer?, "catalog and disk agree"))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use node::Failure;
 use protocol::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Outcome;
 use crate::arguments::{Bind, LanOnly, Link, Share, Trash};
@@ -190,21 +190,13 @@ pub(super) async fn bind(console: &Console, wish: Bind) -> Result<Outcome, Failu
         );
         return Ok(Outcome::new(bind, text));
     }
-    let bar = crate::commands::care::spinner("indexing");
+    let bar = super::care::spinner("indexing");
     loop {
-        let binds = console
-            .post("/v1/binds/index", json!({ "place": wish.place }))
-            .await?;
-        let here = binds["bind"].clone();
-        bar.set_message(format!("{} entries", here["entries"]));
-        if here["indexing"] == Value::Bool(false) {
+        let body = json!({ "place": wish.place });
+        let here = console.post("/v1/binds/index", body).await?["bind"].take();
+        if here["indexed"] == json!(true) {
             bar.finish_and_clear();
-            let text = format!(
-                "{} is seen at {}, {} entries",
-                path.display(),
-                wish.place,
-                here["entries"]
-            );
+            let text = format!("{} is seen at {} and indexed", path.display(), wish.place);
             return Ok(Outcome::new(here, text));
         }
         tokio::time::sleep(LOOK_AGAIN).await;

@@ -91,7 +91,7 @@ impl Wish {
             | Command::LanOnly(_)
             | Command::Trash(_)
             | Command::Module(_)
-            | Command::Check
+            | Command::Check { .. }
             | Command::Audit(_)
             | Command::Config(_)
             | Command::Completions { .. } => None,
@@ -113,7 +113,7 @@ impl Wish {
             Command::LanOnly(wish) => content::lan_only(console, wish).await,
             Command::Trash(trash) => content::trash(console, trash).await,
             Command::Module(module) => care::module(console, module).await,
-            Command::Check => care::check(console, json).await,
+            Command::Check { deep } => care::check(console, deep, json).await,
             Command::Audit(Audit::Export { file }) => {
                 return care::export(console, file).await.map(|()| None);
             }

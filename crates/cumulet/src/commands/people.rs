@@ -57,7 +57,7 @@ pub(super) async fn user(
             let role = if owner { "owner" } else { "member" };
             Ok(Outcome::new(
                 answer["user"].clone(),
-                format!("{name} is a {role} now"),
+                format!("{name} has an account now, as {role}"),
             ))
         }
         User::List => {

@@ -100,6 +100,26 @@ pub(super) async fn set_module(admin: Shared, Json(wish): Json<ModuleWish>) -> A
 }
 
 #[derive(Deserialize)]
+pub(super) struct CheckWish {
+    /// Read all content and compare hashes.
+    deep: bool,
+}
+
+pub(super) async fn check(admin: Shared, Json(wish): Json<CheckWish>) -> Answer {
+    let findings = on_disk(&admin, move |admin| {
+        let findings = admin.state.files.check(wish.deep)?;
+        Ok(findings
+            .iter()
+            .map(|finding| Value::from(finding.to_string()))
+            .collect::<Vec<_>>())
+    })
+    .await?;
+    Ok(Json(
+        json!({ "clean": findings.is_empty(), "findings": findings }),
+    ))
+}
+
+#[derive(Deserialize)]
 pub(super) struct AuditWish {
     limit: usize,
     before: Option<u64>,

@@ -5,6 +5,7 @@
 //! every change is written to the audit log as `console`. The command line is the only client;
 //! routes and bodies may change with it.
 
+mod binds;
 pub mod care;
 mod content;
 mod failure;
@@ -68,6 +69,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/v1/status", get(care::status))
         .route("/v1/modules", get(care::modules).post(care::set_module))
+        .route("/v1/check", post(care::check))
         .route("/v1/audit/show", post(care::audit_show))
         .route("/v1/audit/verify", post(care::audit_verify))
         .route("/v1/audit/export", get(care::audit_export))
@@ -96,6 +98,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
         )
         .route("/v1/trash/list", post(content::trash))
         .route("/v1/trash/restore", post(content::restore))
+        .route("/v1/binds", get(binds::list))
+        .route("/v1/binds/add", post(binds::add))
+        .route("/v1/binds/index", post(binds::index))
+        .route("/v1/binds/remove", post(binds::remove))
         .fallback(async || {
             Failure::input(
                 "this node does not know that command; are program and node of one version?",
