@@ -236,7 +236,7 @@ fn code(secret: &str, shift_s: i64) -> Option<String> {
 #[test]
 fn a_second_factor_is_asked_for_and_replaces_the_password_for_devices() {
     let (node, alice) = alice_at_home();
-    alice.get(&at("")).assert_status(200);
+    alice.propfind(&at(""), "0").assert_status(207);
     let session = signed_in(&node, "alice");
     let begun = session.post_form("/account/second-factor", "");
     let begun = if begun.status == 303 {
@@ -265,7 +265,7 @@ fn a_second_factor_is_asked_for_and_replaces_the_password_for_devices() {
     let half = sign_in(&node, "alice", PASSWORD).expect_status(303);
     let pending = page(&node).with("Cookie", &cookies(&half));
     assert_ne!(pending.get("/account").status, 200);
-    alice.get(&at("")).assert_status(401);
+    alice.propfind(&at(""), "0").assert_status(401);
     pending.post_form("/login/code", "code=000000");
     // The same code must not work twice: take the next one.
     let next = code(&secret, 30).unwrap();

@@ -276,6 +276,10 @@ fn davfs2_mounts_the_space_as_a_folder() {
     fs::write(&secrets, format!("{url} alice {PASSWORD}\n")).unwrap();
     fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
     fs::create_dir(&cache).unwrap();
+    // davfs2 keeps its cache as a user of its own.
+    for (folder, mode) in [(node.scratch(), 0o755), (&cache, 0o777)] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+    }
     let settings = format!(
         "secrets {}\ncache_dir {}\ndelay_upload 0\nuse_locks 1\nask_auth 0\n",
         secrets.display(),

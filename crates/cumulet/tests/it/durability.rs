@@ -93,6 +93,12 @@ impl<'a> Exchange<'a> {
     /// The first call after `after` (by its begin) that `wanted` accepts; its end.
     #[track_caller]
     fn then(&self, after: usize, what: &str, wanted: impl Fn(&Call) -> bool) -> usize {
+        self.call(after, what, wanted).end
+    }
+
+    /// The call itself.
+    #[track_caller]
+    fn call(&self, after: usize, what: &str, wanted: impl Fn(&Call) -> bool) -> &'a Call {
         let found = self
             .calls
             .iter()
@@ -114,7 +120,7 @@ impl<'a> Exchange<'a> {
             "{what} failed: {}",
             call.text
         );
-        call.end
+        call
     }
 
     /// The end of the last call that `wanted` accepts.
@@ -211,20 +217,33 @@ fn finish(mut traced: Traced) -> Vec<Call> {
     calls(&fs::read_to_string(trace).expect("the trace is readable"))
 }
 
-/// commit.md steps 3-6: data and temporary folder, transaction A, names, transaction B.
+/// Steps 3-6 of the write path: before the rename the data, the temporary folder and the intent
+/// (transaction A) are on the disk, before the answer the change of the catalog (transaction B) is.
 #[track_caller]
 fn assert_order_of_a_put(exchange: &Exchange) {
     let written = exchange
         .last(writes_temp)
         .expect("the body goes to a temporary file");
-    let data = exchange.then(written, "flush of the file", flushes_data);
-    let folder = exchange.then(written, "flush of its folder", flushes_temp_folder);
-    let durable = data.max(folder);
-    let intent = exchange.then(durable, "write of transaction A to the log", writes_log);
-    let intent = exchange.then(intent, "flush of transaction A", flushes_log);
-    let renamed = exchange.then(intent, "rename", |call| call.name.starts_with("rename"));
-    let catalog = exchange.then(renamed, "write of transaction B to the log", writes_log);
-    exchange.then(catalog, "flush of transaction B", flushes_log);
+    let renamed = exchange.call(written, "rename", |call| call.name.starts_with("rename"));
+    let before = |what: &str, after: usize, wanted: fn(&Call) -> bool| {
+        let end = exchange.then(after, what, wanted);
+        assert!(
+            end < renamed.begin,
+            "{}: {what} after the rename",
+            exchange.what
+        );
+    };
+    before("flush of the file", written, flushes_data);
+    before("flush of its folder", written, flushes_temp_folder);
+    let intent = exchange
+        .calls
+        .iter()
+        .rev()
+        .find(|call| writes_log(call) && call.end < renamed.begin);
+    let intent = intent.expect("the intent is written to the log before the rename");
+    before("flush of the intent", intent.end, flushes_log);
+    let catalog = exchange.then(renamed.end, "write of the change to the log", writes_log);
+    exchange.then(catalog, "flush of the change", flushes_log);
 }
 
 #[test]

@@ -109,10 +109,7 @@ fn a_second_node_on_the_same_folder_is_refused() {
         .unwrap();
     assert!(!second.status.success());
     let stderr = String::from_utf8_lossy(&second.stderr);
-    assert!(
-        stderr.contains("lock") || stderr.contains("running"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("already in use"), "{stderr}");
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn a_lock_on_a_free_name_holds_it_with_an_empty_file_that_goes_away() {
     lock(&alice, &at("free"), EXCLUSIVE, "Second-2", "0").assert_status(201);
     alice.put(&at("free"), "x").assert_status(423);
     assert_eq!(alice.get(&at("free")).expect_status(200).body, b"");
-    wait_until("the placeholder goes away", Duration::from_secs(15), || {
+    wait_until("the placeholder goes away", Duration::from_secs(45), || {
         alice.get(&at("free")).status == 404
     });
 }
