@@ -222,7 +222,8 @@ fn ask(
                 return Err(Problem::NOT_FOUND);
             };
             let asker = asker::through_link(app, &link, connection, headers);
-            permit_route(app, route, &asker)?;
+            // Asked about its entry at once: a locked link to a LAN-only folder must look dead from
+            // away, and not ask for its password.
             let path = address::decode_path(path)?;
             let visit = gate::visit_link(app, &asker, &route.need, link, path)?;
             Ok((asker, Some(visit)))

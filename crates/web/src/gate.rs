@@ -2,7 +2,7 @@
 
 use files::{At, Entry, Space};
 use protocol::{EntryName, Fid, TreePath};
-use sharing::{Asker, Decision, Link, Need, Target};
+use sharing::{Asker, Decision, Link, Need, Right, Target};
 
 use crate::problem::{Fault, Problem};
 use crate::{App, Caller};
@@ -174,8 +174,14 @@ pub(crate) fn visit_link(
             link: Some(link),
         });
     }
-    // The top first: a guess below a locked link must not tell whether it is there.
-    gate(app, asker, need, &top)?;
+    // The top first: a guess below a locked link must not tell whether it is there. What may be
+    // deleted below the top must be writable there; the top itself may not be deleted.
+    let at_top = if need.right == Right::Delete && !path.is_root() {
+        &Need::LINK_WRITE
+    } else {
+        need
+    };
+    gate(app, asker, at_top, &top)?;
     let mut names = base.path.names().to_vec();
     names.extend_from_slice(path.names());
     let at = At {

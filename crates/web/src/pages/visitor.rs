@@ -438,12 +438,12 @@ fn folder_address(base: &str, below: &TreePath) -> String {
 
 /// `POST /s/TOKEN/new-folder[/path]`
 pub(crate) async fn new_folder(call: Call) -> Answer {
-    let form = call.form().await?;
-    let name = EntryName::new(form.require("name")?.trim())?;
     let Place { base, below, link } = place(&call)?;
     if link.right != LinkRight::Edit {
         return Err(Problem::new(Fault::Forbidden));
     }
+    let form = call.form().await?;
+    let name = EntryName::new(form.require("name")?.trim())?;
     let visit = call.visit()?.clone();
     let author = call.author();
     call.blocking(move |app| {

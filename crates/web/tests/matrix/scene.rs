@@ -1,0 +1,384 @@
+//! A node with a shared folder, people who stand differently to it, and links of every kind.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use base64::Engine;
+use files::{At, Author, Change, Files, NoWitness, Op};
+use http::Request;
+use http_body_util::BodyExt;
+use protocol::{AccountId, Clock, EntryName, Fid, NodeSecret, Timestamp, TreePath};
+use sharing::{Access, Client, Grantee, LinkRight, NewLink, Place, SCHEMA, Sharing, Step};
+use tower::ServiceExt;
+use web::routes::Route;
+use web::{App, Connection, StatusSource, VolumeReport, WebSettings, WorkerControl, WorkerReport};
+
+const NOW: Timestamp = Timestamp(1_795_496_640_000);
+const PASSWORD: &str = "correct horse battery";
+
+/// What somebody brings along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passport {
+    Cookie(&'static str),
+    Basic(&'static str),
+    None,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) location: String,
+    pub(crate) body: String,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.status, self.location)
+    }
+}
+
+pub(crate) struct Node {
+    pub(crate) app: Arc<App>,
+    /// `alice:/Shared`
+    pub(crate) shared: Fid,
+    router: Router,
+    credentials: HashMap<&'static str, String>,
+    tokens: HashMap<&'static str, String>,
+    own_link: i64,
+    _folder: tempfile::TempDir,
+}
+
+struct Quiet;
+
+impl StatusSource for Quiet {
+    fn workers(&self) -> Vec<WorkerReport> {
+        Vec::new()
+    }
+    fn control(&self, _: &str, _: WorkerControl) -> bool {
+        false
+    }
+    fn volumes(&self) -> Vec<VolumeReport> {
+        Vec::new()
+    }
+    fn started(&self) -> Timestamp {
+        NOW
+    }
+    fn metrics(&self) -> String {
+        String::new()
+    }
+}
+
+impl Node {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Clock = Arc::new(|| NOW);
+        let home = folder.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        let volume = pool::LocalVolume::open(&home, pool::Options::default()).unwrap();
+        let schema = [("sharing", SCHEMA), ("files", files::SCHEMA)];
+        let database =
+            database::Database::open(&folder.path().join("catalog.db"), &schema).unwrap();
+        let secret = NodeSecret::from_bytes([7; 32]);
+        let sharing =
+            Sharing::open(database.clone(), Arc::clone(&clock), &secret, folder.path()).unwrap();
+        let (files, _) = Files::open(
+            database,
+            Arc::new(volume),
+            Arc::clone(&clock),
+            Arc::new(NoWitness),
+            files::Settings::default(),
+        )
+        .unwrap();
+        let app = Arc::new(App {
+            settings: WebSettings {
+                name: "test".into(),
+                node_id: secret.id(),
+                fingerprint: String::new(),
+                https_port: 8443,
+                trusted_certificate: false,
+                version: "0".into(),
+            },
+            files,
+            sharing,
+            clock,
+            secret,
+            status: Arc::new(Quiet),
+        });
+        let mut credentials = HashMap::new();
+        let people =
+            ["alice", "wendy", "rob", "sam"].map(|name| person(&app, name, &mut credentials));
+        let [alice, wendy, rob, _] = people;
+        let shared = fill(&app, alice);
+        let grant = |to, access| {
+            let to = Grantee::Account(to);
+            app.sharing.add_grant(shared, to, access, alice).unwrap();
+        };
+        grant(wendy, Access::Write);
+        grant(rob, Access::Read);
+        let (tokens, own_link) = links(&app, shared, alice);
+        Self {
+            router: web::router(Arc::clone(&app)),
+            app,
+            shared,
+            credentials,
+            tokens,
+            own_link,
+            _folder: folder,
+        }
+    }
+
+    /// Methods and patterns of a row; one pattern for each way to resolve it.
+    pub(crate) fn concrete(
+        &self,
+        route: &'static Route,
+    ) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let methods = route.methods.iter();
+        methods.flat_map(|method| {
+            // The bare tops of WebDAV are a list of spaces, not an entry; of a folder as a whole
+            // there is nothing to look at.
+            let patterns = route.patterns.iter().filter(|pattern| {
+                let bare = pattern.starts_with("/dav/files") && !pattern.ends_with("{*path}");
+                !bare && **pattern != "/s/{token}/view"
+            });
+            patterns.map(|pattern| (*method, *pattern))
+        })
+    }
+
+    pub(crate) fn links(&self) -> [&'static str; 7] {
+        [
+            "view", "download", "edit", "upload", "locked", "revoked", "unknown",
+        ]
+    }
+
+    pub(crate) fn token(&self, kind: &str) -> &str {
+        &self.tokens[kind]
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        route: &Route,
+        method: &str,
+        pattern: &str,
+        place: Place,
+        passport: Passport,
+    ) -> Answer {
+        let path = self.path(method, pattern);
+        let mut request = Request::builder().method(method).uri(path);
+        request = match passport {
+            Passport::Cookie(name) if pattern == "/logout" => {
+                let (_, cookie) = sign_in(&self.app, name);
+                request.header("cookie", cookie)
+            }
+            Passport::Cookie(name) => request.header("cookie", &self.credentials[name]),
+            Passport::Basic(name) => request.header(
+                "authorization",
+                &self.credentials[format!("{name} basic").as_str()],
+            ),
+            Passport::None => request,
+        };
+        self.send(route, method, request, place).await
+    }
+
+    /// As a visitor with a link, signed in as its owner: that adds nothing.
+    pub(crate) async fn ask_link(
+        &self,
+        route: &Route,
+        method: &str,
+        pattern: &str,
+        place: Place,
+        kind: &str,
+    ) -> Answer {
+        let path = pattern.replace("{token}", &self.tokens[kind]).replace(
+            "{*path}",
+            if method == "POST" && !pattern.contains("/rename") {
+                "sub"
+            } else {
+                "file.txt"
+            },
+        );
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("cookie", &self.credentials["alice"]);
+        self.send(route, method, request, place).await
+    }
+
+    fn path(&self, method: &str, pattern: &str) -> String {
+        let folder = matches!(
+            pattern.split('/').nth(1),
+            Some("upload" | "new-folder" | "delete" | "move" | "restore")
+        );
+        let space = pattern.starts_with("/trash/") || pattern.starts_with("/purge/");
+        let entry = match (space, folder, method) {
+            (true, _, _) => "alice/",
+            (false, true, _) => "alice/Shared/sub",
+            (false, false, "MKCOL") => "alice/Shared/sub/new",
+            (false, false, _) => "alice/Shared/file.txt",
+        };
+        let path = if pattern.starts_with("/dav/principals") {
+            "alice/"
+        } else {
+            entry
+        };
+        pattern
+            .replace("{*path}", path)
+            .replace("{name}", "sam")
+            .replace("{id}", &self.own_link.to_string())
+            .replace("{token}", "none")
+    }
+
+    async fn send(
+        &self,
+        route: &Route,
+        method: &str,
+        request: http::request::Builder,
+        place: Place,
+    ) -> Answer {
+        let mut request = request
+            .header("host", "home.example:8443")
+            .header("sec-fetch-site", "same-origin");
+        let mut body = "";
+        if route.caller == web::Caller::Page && method == "POST" {
+            request = request.header("content-type", "application/x-www-form-urlencoded");
+        }
+        if route.caller == web::Caller::Dav && !matches!(method, "GET" | "OPTIONS" | "PROPFIND") {
+            request = request
+                .header("if-match", "\"0.0\"")
+                .header("destination", "/dav/files/alice/Shared/other.txt")
+                .header("overwrite", "F")
+                .header(
+                    "lock-token",
+                    "<urn:uuid:00000000-0000-0000-0000-000000000000>",
+                );
+            body = match method {
+                "PROPPATCH" => {
+                    r#"<propertyupdate xmlns="DAV:"><set><prop><x xmlns="urn:x">1</x></prop></set></propertyupdate>"#
+                }
+                "LOCK" => {
+                    r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#
+                }
+                "REPORT" => r#"<unknown xmlns="urn:x"/>"#,
+                _ => "",
+            };
+        }
+        if method == "PROPFIND" {
+            request = request.header("depth", "0");
+        }
+        let mut request = request.body(Body::from(body)).unwrap();
+        request.extensions_mut().insert(Connection {
+            peer: SocketAddr::from(([192, 0, 2, 7], 50_000)),
+            place,
+            tls: true,
+        });
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let location = response.headers().get("location");
+        let location = location
+            .map_or("", |value| value.to_str().unwrap())
+            .to_owned();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        Answer {
+            status,
+            location,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+}
+
+fn name(text: &str) -> EntryName {
+    EntryName::new(text).unwrap()
+}
+
+fn sign_in(app: &App, who: &str) -> (AccountId, String) {
+    let client = Client {
+        address: [192, 0, 2, 7].into(),
+        user_agent: String::new(),
+    };
+    let Step::Done(cookie) = app.sharing.login(who, PASSWORD, &client).unwrap() else {
+        panic!("nobody here has a second factor");
+    };
+    let account = app.sharing.session(&cookie).unwrap().unwrap().account.id;
+    (account, format!("__Host-cumulet-session={cookie}"))
+}
+
+fn person(
+    app: &App,
+    who: &'static str,
+    credentials: &mut HashMap<&'static str, String>,
+) -> AccountId {
+    let owner = who == "alice";
+    let account = app
+        .sharing
+        .create_account(&name(who), PASSWORD, owner)
+        .unwrap();
+    app.files.create_space(&account.name, account.id).unwrap();
+    let (id, cookie) = sign_in(app, who);
+    let secret = app.sharing.add_app_password(id, "test").unwrap();
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{who}:{secret}"));
+    credentials.insert(who, cookie);
+    credentials.insert(format!("{who} basic").leak(), format!("Basic {pair}"));
+    id
+}
+
+/// `Shared/{file.txt,other.txt,sub}`; gives the number of `Shared`.
+fn fill(app: &App, owner: AccountId) -> Fid {
+    let space = app.files.space("alice").unwrap().unwrap();
+    let at = |path: &str| At {
+        space: space.id,
+        path: TreePath::parse(path).unwrap(),
+    };
+    let author = Author {
+        account: Some(owner),
+        label: "alice".into(),
+        via: String::new(),
+        address: None,
+    };
+    let commit = |change| {
+        let done = app.files.commit(&author, vec![Op::new(change)]);
+        done.into_iter().for_each(|done| drop(done.unwrap()));
+    };
+    commit(Change::MakeFolder { at: at("/Shared") });
+    commit(Change::MakeFolder {
+        at: at("/Shared/sub"),
+    });
+    for path in ["/Shared/file.txt", "/Shared/other.txt"] {
+        let mut staging = app.files.stage(&at(path)).unwrap();
+        std::io::Write::write_all(&mut staging, b"text").unwrap();
+        let content = staging.finish(files::Expect::default()).unwrap();
+        commit(Change::Put {
+            at: at(path),
+            content,
+            mtime: None,
+            no_overwrite: true,
+        });
+    }
+    app.files.find(&at("/Shared")).unwrap().unwrap().fid
+}
+
+fn links(app: &App, fid: Fid, by: AccountId) -> (HashMap<&'static str, String>, i64) {
+    let mut tokens = HashMap::from([("unknown", "AAAAAAAAAAAAAAAAAAAAAA".to_owned())]);
+    let mut last = 0;
+    for (kind, right, password) in [
+        ("view", LinkRight::View, None),
+        ("download", LinkRight::Download, None),
+        ("edit", LinkRight::Edit, None),
+        ("upload", LinkRight::Upload, None),
+        ("locked", LinkRight::Edit, Some("open sesame".to_owned())),
+        ("revoked", LinkRight::Edit, None),
+    ] {
+        let new = NewLink {
+            fid,
+            right,
+            label: String::new(),
+            password,
+            expires: None,
+            downloads_max: None,
+            created_by: by,
+        };
+        let (link, token) = app.sharing.add_link(new).unwrap();
+        tokens.insert(kind, token);
+        last = link.id;
+    }
+    app.sharing.revoke_link(last).unwrap();
+    (tokens, last)
+}
