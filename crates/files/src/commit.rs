@@ -473,6 +473,7 @@ impl Files {
     }
 
     fn carry(&self, intent: &Intent, flushed: &Result<(), pool::VolumeError>) -> Outcome {
+        fail::fail_point!("n2");
         if let (Err(error), Source::Temp { .. }) = (flushed, &intent.source) {
             return Outcome::Undone(if error.is_full() {
                 Refusal::DiskFull
@@ -486,31 +487,42 @@ impl Files {
             Ok(volume) => volume,
             Err(refusal) => return Outcome::Undone(refusal),
         };
-        fail::fail_point!("n2");
         match carry_out(volume.as_ref(), intent) {
             Ok(carried) => match self.settle_folder(volume.as_ref(), intent) {
                 Ok(()) => Outcome::Carried(carried),
                 Err(error) => Outcome::Stuck(volume_refusal(error)),
             },
-            Err(Fault::Volume(error)) => Outcome::Undone(self.name_taken(intent, error)),
-            Err(Fault::Stuck(error)) => Outcome::Stuck(volume_refusal(error)),
-            Err(Fault::Outside(stat)) => {
-                self.hint(intent.volume, intent.target.parent());
-                let keep = intent.displaced.is_some() && intent.history.is_some();
-                match (&intent.source, keep) {
-                    (Source::Temp { .. }, true) if put_aside(volume.as_ref(), intent).is_ok() => {
-                        Outcome::Kept(Refusal::OutsideEdit, stat)
-                    }
-                    (
-                        Source::Temp { .. }
-                        | Source::Nothing
-                        | Source::NewFolder
-                        | Source::Path { .. }
-                        | Source::History { .. },
-                        _,
-                    ) => Outcome::Undone(Refusal::OutsideEdit),
+            Err(fault) => {
+                let outcome = self.failed(volume.as_ref(), intent, fault);
+                // What was put back must not be lost once the intent is gone.
+                match volume.sync_folders(&intent.folders()) {
+                    Ok(()) => outcome,
+                    Err(error) => Outcome::Stuck(volume_refusal(error)),
                 }
             }
+        }
+    }
+
+    fn failed(&self, volume: &dyn Volume, intent: &Intent, fault: Fault) -> Outcome {
+        let stat = match fault {
+            Fault::Volume(error) => return Outcome::Undone(self.name_taken(intent, error)),
+            Fault::Stuck(error) => return Outcome::Stuck(volume_refusal(error)),
+            Fault::Outside(stat) => stat,
+        };
+        self.hint(intent.volume, intent.target.parent());
+        let keep = intent.displaced.is_some() && intent.history.is_some();
+        match (&intent.source, keep) {
+            (Source::Temp { .. }, true) if put_aside(volume, intent).is_ok() => {
+                Outcome::Kept(Refusal::OutsideEdit, stat)
+            }
+            (
+                Source::Temp { .. }
+                | Source::Nothing
+                | Source::NewFolder
+                | Source::Path { .. }
+                | Source::History { .. },
+                _,
+            ) => Outcome::Undone(Refusal::OutsideEdit),
         }
     }
 
@@ -643,6 +655,9 @@ impl Files {
                     }
                     Note::Outside(stat) => {
                         recorder.kept(intent, REASON_OUTSIDE)?;
+                        // All is flushed. Were the intent kept, a redo could take the other
+                        // program's edit, made in place, for the content to be replaced.
+                        crate::intent::remove(tx, intent.id)?;
                         if let (Some(old), Some(stat)) = (&intent.displaced, stat)
                             && let Some(row) = row::by_fid(tx, old.fid)?
                             && row.kind == Kind::File

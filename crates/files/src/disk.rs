@@ -290,7 +290,13 @@ fn resume_temp(
             }
             let target = &intent.target;
             match here.target {
-                Some(stat) if Some(stat.inode) == old_inode => {
+                // After an answer the inode must do: a crash may have cost the old file its mtime.
+                // Before it, an edit in place by another program counts.
+                Some(stat)
+                    if old.is_some_and(|old| {
+                        (done && stat.inode == old.inode) || is_displaced(old, &stat)
+                    }) =>
+                {
                     let history = intent.history.as_ref();
                     if let (Fate::Trash, Some(history)) = (intent.fate, history) {
                         volume.rename(Spot::Path(target), Spot::History(history))?;

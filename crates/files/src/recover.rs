@@ -62,6 +62,10 @@ impl Files {
                     Note::Undone
                 }
             };
+            if !matches!(note, Note::Carried(_)) {
+                // What was put back or aside must not be lost once the intent is gone.
+                volume.sync_all()?;
+            }
             let id = intent.id;
             self.record_notes(vec![(intent, note)])
                 .map_err(|error| FilesError::Inconsistent(error.to_string()))?;

@@ -183,6 +183,9 @@ impl Files {
             Resumed::Kept => Note::Outside(None),
             Resumed::Undone => Note::Undone,
         };
+        if !matches!(note, Note::Carried(_)) {
+            volume.sync_all()?;
+        }
         let (_, news) = self
             .record_notes(vec![(intent.clone(), note)])
             .map_err(|error| FilesError::Inconsistent(error.to_string()))?;
