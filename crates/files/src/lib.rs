@@ -43,6 +43,7 @@ mod space;
 mod stage;
 mod volumes;
 mod walk;
+mod wave;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -63,6 +64,7 @@ pub use entry::{
 pub use feed::Feed;
 pub use lock::{LOCK_DEFAULT, LOCK_MAX, LOCK_MIN, LOCK_OWNER_BYTES_MAX, LockInfo, LockRequest};
 pub use log::{ChangeOp, ChangeRow, Changes};
+pub use look::ChildFn;
 pub use op::{Change, ConditionList, Conditions, Done, EtagSet, Op, PropPatch, Test};
 pub use outside::{Hint, OutsideEdit};
 pub use refusal::{ChangesError, FilesError, ReadError, Refusal};

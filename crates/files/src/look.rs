@@ -16,6 +16,9 @@ use crate::{
 /// Most entries of one page.
 const PAGE_MAX: usize = 10_000;
 
+/// Is called for each entry of a listing with its dead properties and locks.
+pub type ChildFn<'a> = dyn FnMut(&Entry, &[DeadProp], &[LockInfo]) -> ControlFlow<()> + 'a;
+
 impl Files {
     /// The entry at a place.
     pub fn find(&self, at: &At) -> Result<Option<Entry>, FilesError> {
@@ -143,7 +146,7 @@ impl Files {
         &self,
         folder: Fid,
         with_props: bool,
-        f: &mut dyn FnMut(&Entry, &[DeadProp], &[LockInfo]) -> ControlFlow<()>,
+        f: &mut ChildFn<'_>,
     ) -> Result<(), FilesError> {
         self.index_folder(folder)?;
         let now = self.now();

@@ -68,7 +68,7 @@ impl<'a> Recorder<'a> {
     pub(crate) fn intent(&mut self, intent: &Intent, carried: Carried) -> Result<Done, FilesError> {
         let trash_id = match (&intent.displaced, intent.fate) {
             (Some(old), Fate::Trash) => {
-                self.to_trash(intent, old.fid, old.inode, carried.old_kept)?
+                self.discard(intent, old.fid, old.inode, carried.old_kept)?
             }
             (Some(_), Fate::Version | Fate::Drop | Fate::Free | Fate::Stays) | (None, _) => None,
         };
@@ -404,7 +404,7 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    fn to_trash(
+    fn discard(
         &mut self,
         intent: &Intent,
         fid: Fid,

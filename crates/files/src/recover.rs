@@ -10,9 +10,9 @@ use std::sync::Arc;
 use pool::{Spot, Volume};
 use protocol::VolumeId;
 
-use crate::commit::Note;
 use crate::disk::{Resumed, resume};
 use crate::intent::{self, Source};
+use crate::wave::Note;
 use crate::{Files, FilesError, Recovery};
 
 impl Files {

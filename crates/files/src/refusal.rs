@@ -251,6 +251,8 @@ pub(crate) fn volume_refusal(error: VolumeError) -> Refusal {
         VolumeError::NameTooLong { .. } => {
             Refusal::BadName(NameError::TooLong(protocol::NAME_BYTES_MAX))
         }
-        other => Refusal::Internal(FilesError::Volume(other)),
+        error @ (VolumeError::Marker { .. } | VolumeError::Io { .. } | _) => {
+            Refusal::Internal(FilesError::Volume(error))
+        }
     }
 }

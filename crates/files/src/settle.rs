@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use pool::VolumePath;
 use protocol::VolumeId;
 
-use crate::commit::Note;
 use crate::disk::{Resumed, resume};
 use crate::intent::{Intent, remove};
 use crate::reserve::Reserved;
+use crate::wave::Note;
 use crate::{Files, FilesError, Inner};
 
 /// So many finished changes are settled at once, without waiting for the interval.

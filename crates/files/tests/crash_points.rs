@@ -1,5 +1,6 @@
 //! A crash at each of the named points N1 to N6 of the commit, on a disk that loses what was not
 //! flushed. A binary of its own: fail points hold for the whole process.
+#![expect(clippy::unwrap_used, reason = "a test may fail at any step")]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
