@@ -6,8 +6,9 @@
 //! byte that it must refuse with 400.
 //!
 //! Invariant: content is never touched. A line is looked at only when the body of the request before
-//! it has ended or was given up, so what comes next begins a request. HTTP/2 does not carry
-//! fragments in this way and is left alone.
+//! it has ended or was given up, so what comes next begins a request. HTTP/2 packs its heads so that
+//! they cannot be looked at here, and is left alone: a client that put a fragment into `:path` (RFC
+//! 9113 section 8.3.1 forbids it, none is known) would name the folder before it.
 
 use std::io;
 use std::pin::Pin;
