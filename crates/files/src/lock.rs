@@ -275,12 +275,22 @@ impl Files {
     /// Removes expired locks and placeholders that are still empty; gives the number of locks.
     pub fn expire_locks(&self) -> Result<usize, FilesError> {
         let now = self.now();
-        let expired: Vec<Fid> = self.0.db.write(move |tx| {
-            let mut statement =
-                tx.prepare_cached("DELETE FROM locks WHERE expires <= ?1 RETURNING fid")?;
-            let rows = statement.query_map([now.0], |row| row.get(0).map(Fid))?;
-            Ok::<_, FilesError>(rows.collect::<Result<_, _>>()?)
+        // Asked first, so that a node at rest writes nothing.
+        let any: bool = self.0.db.read(|tx| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM locks WHERE expires <= ?1)";
+            let any = tx.prepare_cached(sql)?.query_row([now.0], |row| row.get(0));
+            Ok::<_, FilesError>(any?)
         })?;
+        let expired: Vec<Fid> = if !any {
+            Vec::new()
+        } else {
+            self.0.db.write(move |tx| {
+                let mut statement =
+                    tx.prepare_cached("DELETE FROM locks WHERE expires <= ?1 RETURNING fid")?;
+                let rows = statement.query_map([now.0], |row| row.get(0).map(Fid))?;
+                Ok::<_, FilesError>(rows.collect::<Result<_, _>>()?)
+            })?
+        };
         // Also those whose removal a crash prevented.
         let empty: Vec<Fid> = self.0.db.read(|tx| {
             let mut statement = tx.prepare_cached(

@@ -51,6 +51,8 @@ CREATE TABLE entries (
 );
 CREATE UNIQUE INDEX entries_place ON entries (parent, name);
 CREATE INDEX entries_inode ON entries (inode);
+-- Placeholders; there are hardly ever any, and the lock timer looks for them every few seconds.
+CREATE INDEX entries_placeholders ON entries (created) WHERE flags & 1;
 CREATE TABLE versions (
     fid INTEGER NOT NULL,
     rev INTEGER NOT NULL,

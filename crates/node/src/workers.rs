@@ -17,7 +17,7 @@ use crate::state::State;
 const NETWORK_INTERVAL: Duration = Duration::from_secs(15);
 /// A sealed head is at most this much behind (R102).
 const SEAL_INTERVAL: Duration = Duration::from_secs(1);
-const LOCK_INTERVAL: Duration = Duration::from_secs(30);
+const LOCK_INTERVAL: Duration = Duration::from_secs(5);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
 /// The first turn of slow work waits until the node has answered its first requests.
 const FIRST_TURN: Duration = Duration::from_secs(20);
