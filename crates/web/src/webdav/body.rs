@@ -83,11 +83,10 @@ pub(super) async fn stream(mut body: Body, staging: Staging, room: u64) -> Step<
             pieces.push(data);
         }
         if received > room {
-            return Err(Refusal::OverQuota {
+            return Err(no_room(Refusal::OverQuota {
                 need: received,
                 available: room,
-            }
-            .into_refused());
+            }));
         }
         if held >= PIECE_BYTES || (ended && held > 0) {
             let staging = match (writing.take(), idle.take()) {
@@ -123,15 +122,20 @@ fn write(mut staging: Staging, pieces: &[Bytes]) -> Step<Staging> {
 /// Writes to the volume; its trouble as an answer.
 pub(super) fn write_all(staging: &mut Staging, bytes: &[u8]) -> Step<()> {
     use std::io::ErrorKind;
-    staging
-        .write_all(bytes)
-        .map_err(|error| match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                Refusal::DiskFull.into_refused()
-            }
-            ErrorKind::ReadOnlyFilesystem => Problem::new(Fault::ReadOnly).into(),
-            _ => Problem::internal(&error).into(),
-        })
+    staging.write_all(bytes).map_err(|error| {
+        let full = [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::FileTooLarge,
+        ];
+        if full.contains(&error.kind()) {
+            no_room(Refusal::DiskFull)
+        } else if error.kind() == ErrorKind::ReadOnlyFilesystem {
+            Problem::new(Fault::ReadOnly).into()
+        } else {
+            Problem::internal(&error).into()
+        }
+    })
 }
 
 /// Reads what is left of an unwanted body, if that is little: a client that is still sending would
@@ -149,17 +153,12 @@ pub(super) async fn drain(mut body: Body) {
     let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
 }
 
-/// Refusals that name no place.
-trait IntoRefused {
-    fn into_refused(self) -> Refused;
-}
-
-impl IntoRefused for Refusal {
-    fn into_refused(self) -> Refused {
-        let condition = match self {
-            Refusal::OverQuota { .. } => "quota-not-exceeded",
-            _ => "sufficient-disk-space",
-        };
-        Problem::from(self).with_precondition(condition).into()
-    }
+/// A refusal for want of room (RFC 4331 section 6).
+fn no_room(refusal: Refusal) -> Refused {
+    let condition = if let Refusal::OverQuota { .. } = refusal {
+        "quota-not-exceeded"
+    } else {
+        "sufficient-disk-space"
+    };
+    Problem::from(refusal).with_precondition(condition).into()
 }

@@ -117,11 +117,6 @@ impl Content {
         }
     }
 
-    /// Bytes in all.
-    pub(super) fn length(&self) -> u64 {
-        self.left
-    }
-
     /// Takes the next piece off the front part, if that is one of the file.
     fn next_piece(&mut self) -> Option<ByteSpan> {
         let Some(Part::Span(span)) = self.parts.front_mut() else {
@@ -227,7 +222,7 @@ mod tests {
             span(5, 6),
         ];
         let content = Content::new(file, VecDeque::from(parts));
-        assert_eq!(content.length(), whole + 3);
+        assert_eq!(content.left, whole + 3);
         let out = content.collect().await.unwrap().to_bytes();
         let expected = [b"a", &bytes[..], b"b", &bytes[5..6]].concat();
         assert!(out == expected);

@@ -73,15 +73,17 @@ fn new(context: &Context, plan: &Plan, exclusive: bool, owner_xml: String) -> St
     };
     let author = access::author(asker);
     let locked = app.files.lock(&author, request);
-    let (lock, placeholder) = locked.map_err(|refusal| match refusal {
+    let (lock, placeholder) = locked.map_err(|refusal| {
+        let Refusal::Locked { token_root, .. } = refusal else {
+            return refused(app, &spot.at, refusal);
+        };
         // Section 9.10.6: the href is the root of the lock in the way.
-        Refusal::Locked { token_root, .. } => Refused::condition(
+        Refused::condition(
             StatusCode::LOCKED,
             "no-conflicting-lock",
             &[&address(app, &token_root)],
             "another lock is in the way",
-        ),
-        other => refused(app, &spot.at, other),
+        )
     })?;
     let status = if placeholder {
         created(true)
@@ -121,16 +123,23 @@ fn refresh(context: &Context, plan: &Plan) -> Step<Response<Body>> {
         plan.timeout,
         &conditions,
     );
-    let lock = refreshed.map_err(|refusal| match refusal {
-        Refusal::ConditionFailed { .. } | Refusal::NotFound => Refused::condition(
-            StatusCode::PRECONDITION_FAILED,
-            "lock-token-matches-request-uri",
-            &[],
-            "there is no such lock here; it may have ended",
-        ),
-        other => refused(app, &found.at, other),
+    let lock = refreshed.map_err(|refusal| {
+        if is_no_such_lock(&refusal) {
+            no_such_lock(StatusCode::PRECONDITION_FAILED)
+        } else {
+            refused(app, &found.at, refusal)
+        }
     })?;
     Ok(granted(context, &lock, StatusCode::OK))
+}
+
+fn is_no_such_lock(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::ConditionFailed { .. } | Refusal::NotFound)
+}
+
+fn no_such_lock(status: StatusCode) -> Refused {
+    let message = "there is no such lock here; it may have ended";
+    Refused::condition(status, "lock-token-matches-request-uri", &[], message)
 }
 
 pub(super) async fn unlock(request: Request) -> Step<Response<Body>> {
@@ -145,16 +154,15 @@ pub(super) async fn unlock(request: Request) -> Step<Response<Body>> {
         let found = access::found(app, asker, &named, &Need::ENTRY_WRITE)?;
         let author = access::author(asker);
         let unlocked = app.files.unlock(&author, &found.at, &token);
-        unlocked.map_err(|refusal| match refusal {
+        unlocked.map_err(|refusal| {
             // Section 9.11.1.
-            Refusal::ConditionFailed { .. } | Refusal::NotFound => Refused::condition(
-                StatusCode::CONFLICT,
-                "lock-token-matches-request-uri",
-                &[],
-                "there is no such lock here; it may have ended",
-            ),
-            Refusal::Locked { .. } => Problem::new(Fault::Forbidden).into(),
-            other => refused(app, &found.at, other),
+            if is_no_such_lock(&refusal) {
+                no_such_lock(StatusCode::CONFLICT)
+            } else if let Refusal::Locked { .. } = refusal {
+                Problem::new(Fault::Forbidden).into()
+            } else {
+                refused(app, &found.at, refusal)
+            }
         })?;
         Ok(empty(StatusCode::NO_CONTENT))
     })

@@ -78,9 +78,10 @@ impl From<NameError> for Refused {
 
 impl From<dav::PathError> for Refused {
     fn from(error: dav::PathError) -> Self {
-        let status = match error {
-            dav::PathError::TooLong(_) => StatusCode::URI_TOO_LONG,
-            _ => StatusCode::BAD_REQUEST,
+        let status = if let dav::PathError::TooLong(_) = error {
+            StatusCode::URI_TOO_LONG
+        } else {
+            StatusCode::BAD_REQUEST
         };
         Self::text(status, &error.to_string())
     }
@@ -94,12 +95,11 @@ impl From<dav::HeaderError> for Refused {
 
 impl From<dav::XmlError> for Refused {
     fn from(error: dav::XmlError) -> Self {
-        let status = match error {
-            dav::XmlError::TooLong(_) | dav::XmlError::PropertyTooLong { .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
-            dav::XmlError::Unexpected { .. } => StatusCode::BAD_REQUEST,
-            _ => StatusCode::BAD_REQUEST,
+        use dav::XmlError::{PropertyTooLong, TooLong};
+        let status = if matches!(error, TooLong(_) | PropertyTooLong { .. }) {
+            StatusCode::PAYLOAD_TOO_LARGE
+        } else {
+            StatusCode::BAD_REQUEST
         };
         Self::text(status, &error.to_string())
     }
@@ -108,23 +108,22 @@ impl From<dav::XmlError> for Refused {
 /// A refusal of `files` as an answer. `target` is what the request named: a lock below it is the
 /// matter of a member and goes into a multistatus (section 9.6.1).
 pub(super) fn refused(app: &App, target: &At, refusal: Refusal) -> Refused {
-    match refusal {
-        Refusal::Locked { token_root, .. } => locked(app, target, &token_root),
-        Refusal::OverQuota { .. } => Problem::from(refusal)
-            .with_precondition("quota-not-exceeded")
-            .into(),
-        Refusal::DiskFull => Problem::from(refusal)
-            .with_precondition("sufficient-disk-space")
-            .into(),
-        // RFC 4918 sections 9.8.5 and 9.9.4.
-        Refusal::SameTarget | Refusal::IntoItself => Problem::from(refusal)
-            .with_status(StatusCode::FORBIDDEN)
-            .into(),
-        // Section 9.7.2: a PUT to a collection is not a method of it.
-        Refusal::IsAFolder => Problem::from(refusal)
-            .with_status(StatusCode::METHOD_NOT_ALLOWED)
-            .into(),
-        other => Problem::from(other).into(),
+    if let Refusal::Locked { token_root, .. } = refusal {
+        return locked(app, target, &token_root);
+    }
+    // RFC 4331 section 6; RFC 4918 sections 9.7.2, 9.8.5 and 9.9.4.
+    let problem = Problem::from(refusal);
+    let fault = &problem.fault;
+    if matches!(fault, Fault::OverQuota { .. }) {
+        problem.with_precondition("quota-not-exceeded").into()
+    } else if matches!(fault, Fault::DiskFull) {
+        problem.with_precondition("sufficient-disk-space").into()
+    } else if matches!(fault, Fault::SameTarget | Fault::IntoItself) {
+        problem.with_status(StatusCode::FORBIDDEN).into()
+    } else if matches!(fault, Fault::IsAFolder) {
+        problem.with_status(StatusCode::METHOD_NOT_ALLOWED).into()
+    } else {
+        problem.into()
     }
 }
 
