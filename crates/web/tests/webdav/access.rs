@@ -1,3 +1,5 @@
+//! Who may do what: strangers, readers, writers, and LAN-only folders from away (R94, R105).
+
 use sharing::{Access, Grantee, LanOnly, Place};
 
 use crate::scene::{Node, Reply, at};

@@ -1,3 +1,5 @@
+//! If-Match, If-None-Match, If-Unmodified-Since and the If header (RFC 9110 13, RFC 4918 10.4, R91).
+
 use crate::scene::{Node, at};
 
 #[tokio::test]

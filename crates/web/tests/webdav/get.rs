@@ -1,3 +1,5 @@
+//! GET and HEAD: content, conditions, ranges (RFC 9110 13, 14).
+
 use crate::scene::{Node, START_S, at};
 
 const DATE: &str = "Tue, 24 Nov 2026 05:04:00 GMT";

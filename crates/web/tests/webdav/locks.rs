@@ -1,3 +1,5 @@
+//! LOCK and UNLOCK (RFC 4918 6, 7, 9.10, 9.11).
+
 use crate::scene::{Node, Reply, at, element};
 
 const EXCLUSIVE: &str = include_str!("../../../dav/tests/bodies/lock-finder.xml");

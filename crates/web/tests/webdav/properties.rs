@@ -1,3 +1,5 @@
+//! PROPFIND and PROPPATCH (RFC 4918 9.1, 9.2, 15; RFC 4331; RFC 8144).
+
 use crate::scene::{Node, at, element};
 
 const PATCH: &str = r#"<?xml version="1.0"?><D:propertyupdate xmlns:D="DAV:" xmlns:x="urn:x">

@@ -1,3 +1,5 @@
+//! PUT: whole bodies only, of any size, within the quota (RFC 4918 9.7, R90).
+
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;

@@ -1,3 +1,5 @@
+//! COPY and MOVE (RFC 4918 9.8, 9.9).
+
 use crate::scene::{Node, Reply, at};
 
 async fn transfer(node: &Node, method: &str, from: &str, to: &str, overwrite: &str) -> Reply {

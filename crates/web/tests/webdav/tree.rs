@@ -1,3 +1,5 @@
+//! OPTIONS, MKCOL, DELETE and the addresses of the tree (RFC 4918 9.3, 9.6, 10.1).
+
 use crate::scene::{Node, at};
 
 #[tokio::test]
