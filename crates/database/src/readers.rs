@@ -26,6 +26,8 @@ pub(crate) struct Readers {
 struct State {
     idle: Vec<Connection>,
     in_use: usize,
+    /// Threads that wait for a connection: to notify nobody costs a system call per read as well.
+    waiting: usize,
     closed: bool,
 }
 
@@ -36,6 +38,7 @@ impl Readers {
             state: Mutex::new(State {
                 idle: Vec::new(),
                 in_use: 0,
+                waiting: 0,
                 closed: false,
             }),
             freed: Condvar::new(),
@@ -66,12 +69,13 @@ impl Readers {
     }
 
     fn lease(&self) -> Result<Lease<'_>, DatabaseError> {
+        let mut state = self.lock();
+        state.waiting += 1;
         let (mut state, waited) = self
             .freed
-            .wait_timeout_while(self.lock(), WAIT_MAX, |s| {
-                !s.closed && s.in_use >= READERS_MAX
-            })
+            .wait_timeout_while(state, WAIT_MAX, |s| !s.closed && s.in_use >= READERS_MAX)
             .unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
         if state.closed {
             return Err(DatabaseError::Closed);
         }
@@ -118,6 +122,8 @@ impl Drop for Lease<'_> {
         {
             state.idle.push(connection);
         }
-        self.readers.freed.notify_one();
+        if state.waiting > 0 {
+            self.readers.freed.notify_one();
+        }
     }
 }

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,9 @@ struct Held {
 pub(crate) struct Reservations {
     held: Mutex<HashMap<Key, Held>>,
     freed: Condvar,
+    /// Threads that wait or are about to; counted before they take the lock, so that a drop which
+    /// sees none need not notify (a system call per change).
+    waiting: AtomicUsize,
 }
 
 /// Claims that hold until this is dropped.
@@ -77,10 +81,12 @@ impl Reservations {
 
     /// Takes the claims as soon as all are free; `None` after `wait`.
     pub(crate) fn claim(self: &Arc<Self>, claims: &Claims, wait: Duration) -> Option<Reserved> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let (mut held, timeout) = self
             .freed
             .wait_timeout_while(self.lock(), wait, |held| !free(held, claims))
             .unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         (!timeout.timed_out()).then(|| self.take(&mut held, claims))
     }
 
@@ -90,7 +96,9 @@ impl Reservations {
             fids.iter()
                 .any(|fid| held.get(&Key::Entry(*fid)).is_some_and(|h| h.alone))
         };
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let waited = self.freed.wait_timeout_while(self.lock(), wait, busy);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
@@ -141,7 +149,9 @@ impl Drop for Reserved {
                 }
             }
         }
-        self.table.freed.notify_all();
+        if self.table.waiting.load(Ordering::SeqCst) > 0 {
+            self.table.freed.notify_all();
+        }
     }
 }
 
