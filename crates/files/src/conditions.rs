@@ -1,8 +1,8 @@
 //! Deciding the conditions of a request and the locks in its way, inside one transaction.
 //!
 //! RFC 9110 section 13.1 (If-Match, If-None-Match), RFC 4918 section 10.4 (If), sections 6 and 7
-//! (what a write lock protects). A lock on the target is looked at before the conditions: a request
-//! with a wrong token for a locked resource gets 423, not 412.
+//! (what a write lock protects). Conditions come before locks: a request whose condition fails gets 412
+//! whether or not the target is locked.
 
 use protocol::{AccountId, Etag, Fid, Timestamp};
 use rusqlite::{Connection, Row as SqlRow};

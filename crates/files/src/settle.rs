@@ -5,7 +5,7 @@
 //! gets at the entry.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pool::VolumePath;
 use protocol::VolumeId;
@@ -16,7 +16,7 @@ use crate::reserve::Reserved;
 use crate::wave::Note;
 use crate::{Files, FilesError, Inner};
 
-/// So many finished changes are settled at once, without waiting for the interval.
+/// So many finished changes are settled at the next look, without waiting for the interval.
 const BATCH: usize = 2048;
 
 /// From this many folders on, the whole file system is flushed instead.
@@ -36,18 +36,13 @@ struct Waiting {
 #[derive(Default)]
 pub(crate) struct Settling {
     waiting: Mutex<Waiting>,
-    woken: Condvar,
     /// One pass at a time, so that a caller of `settle` knows that all is done.
     pass: Mutex<()>,
 }
 
 impl Settling {
     pub(crate) fn push(&self, finished: Vec<Finished>) {
-        let mut waiting = self.lock();
-        waiting.finished.extend(finished);
-        if waiting.finished.len() >= BATCH {
-            self.woken.notify_one();
-        }
+        self.lock().finished.extend(finished);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -59,7 +54,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // The thread holds no strong handle while it waits; the next look ends it.
         self.settling.lock().stopped = true;
-        self.settling.woken.notify_all();
     }
 }
 
@@ -82,7 +76,7 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), FilesError> {
 
 /// Sleeps in slices, so that a dropped tree is not kept alive by its own thread.
 fn wait(weak: &Weak<Inner>, interval: std::time::Duration) -> Option<Files> {
-    const SLICE: std::time::Duration = std::time::Duration::from_millis(200);
+    const SLICE: std::time::Duration = std::time::Duration::from_secs(1);
     let deadline = std::time::Instant::now() + interval;
     loop {
         let inner = weak.upgrade()?;

@@ -4,5 +4,6 @@ mod conditions;
 mod crash;
 mod locks;
 mod oracle;
+mod retention;
 pub(crate) mod support;
 mod tree;
