@@ -251,7 +251,8 @@ fn layout_failure(error: LayoutError) -> Failure {
     let kind = match &error {
         LayoutError::NoNode(_) | LayoutError::NotAFolder(_) => Kind::Missing,
         LayoutError::Locked { .. } => Kind::Unreachable,
-        _ => Kind::Configuration,
+        LayoutError::OtherVolume { .. } | LayoutError::Io { .. } => Kind::Configuration,
+        _ => Kind::Fault,
     };
     Failure::of(kind, &error)
 }

@@ -36,23 +36,22 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         json,
         command,
     } = arguments;
-    match command {
-        Command::Serve(serve) => commands::serve::run(serve, state, json),
-        Command::Config(config) => commands::config::run(&config, state, json),
-        Command::Completions { shell } => {
-            commands::completions(shell);
-            Ok(0)
-        }
-        command => {
-            log_to_stderr("warn");
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            let runtime =
-                runtime.map_err(|error| Failure::fault(format!("cannot start: {error}")))?;
-            runtime.block_on(commands::run(command, state, json))
-        }
+    if let Command::Serve(serve) = command {
+        return commands::serve::run(serve, state, json);
     }
+    log_to_stderr("warn");
+    if let Command::Config(config) = command {
+        return commands::config::run(&config, state, json);
+    }
+    if let Command::Completions { shell } = command {
+        commands::completions(shell);
+        return Ok(0);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::fault(format!("cannot start: {error}")))?;
+    runtime.block_on(commands::run(command, state, json))
 }
 
 /// Sends log lines to standard error; `CUMULET_LOG` chooses other levels, such as `debug`.

@@ -72,6 +72,7 @@ pub use retention::RetentionReport;
 pub use scan::{ScanReport, Scanner, ScannerOptions, ScannerStatus};
 pub use schema::SCHEMA;
 pub use stage::{Expect, Staged, Staging};
+pub use volumes::home_identity;
 
 /// What an operator may choose.
 #[derive(Debug, Clone)]

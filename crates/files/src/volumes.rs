@@ -77,6 +77,31 @@ impl Files {
     }
 }
 
+/// By what the home volume of a catalog is recognized; `None` for a new catalog. Opened with this
+/// ([`pool::Options`]), a home volume that is not mounted is away instead of a new, empty one.
+pub fn home_identity(db: &Database) -> Result<Option<pool::Identity>, FilesError> {
+    db.read(|tx| {
+        let identity = tx
+            .query_row(
+                "SELECT uuid, marked, file_system, top_inode FROM volumes WHERE id = ?1",
+                [HOME.0],
+                |row| {
+                    let uuid: String = row.get(0)?;
+                    Ok(pool::Identity {
+                        uuid: uuid
+                            .parse()
+                            .map_err(|error| crate::row::bad_column(0, error))?,
+                        marked: row.get(1)?,
+                        file_system: row.get::<_, i64>(2)?.cast_unsigned(),
+                        top_inode: row.get::<_, i64>(3)?.cast_unsigned(),
+                    })
+                },
+            )
+            .optional()?;
+        Ok(identity)
+    })
+}
+
 /// Writes the home volume into a new catalog, or checks that the catalog was made for it.
 pub(crate) fn register_home(db: &Database, home: &dyn Volume) -> Result<(), FilesError> {
     let identity = home.identity();

@@ -53,8 +53,12 @@ impl State {
         let database = open_database(&layout)?;
         let sharing = Sharing::open(database.clone(), Arc::clone(&clock), &secret, &layout.state)
             .context("cannot open people and rights")?;
+        let options = pool::Options {
+            expect: files::home_identity(&database)?,
+            ..pool::Options::default()
+        };
         let home: Arc<dyn Volume> = Arc::new(
-            LocalVolume::open(&layout.volume, pool::Options::default())
+            LocalVolume::open(&layout.volume, options)
                 .with_context(|| format!("cannot use the folder {}", layout.volume.display()))?,
         );
         let witness = Arc::new(AuditWitness::new(sharing.clone()));

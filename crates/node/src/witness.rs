@@ -19,10 +19,8 @@ impl files::Witness for AuditWitness {
         let (action, outcome) = action_of(fact.action);
         let path = fact.path.strip_prefix('/').unwrap_or(&fact.path);
         // A move is told as `OLD -> NEW`.
-        let (path, detail) = match action {
-            Action::Move => path.split_once(" -> ").unwrap_or((path, "")),
-            _ => (path, ""),
-        };
+        let halves = path.split_once(" -> ").filter(|_| action == Action::Move);
+        let (path, detail) = halves.unwrap_or((path, ""));
         let target = format!("{}:/{path}", space_name(tx, fact.space)?);
         let event = Event {
             account: fact.author.account,

@@ -204,9 +204,10 @@ pub(crate) fn scanner(state: &Arc<State>) -> Module {
 const SCANNER_LOOK: Duration = Duration::from_secs(1);
 
 fn show_scanner(task: &Task, status: &ScannerStatus) {
-    let busy = !status.doing.is_empty() || status.to_hash > 0;
+    let waits = matches!(status.doing.as_str(), "" | "waiting" | "stopped");
+    let busy = !waits || status.to_hash > 0;
     task.progress(busy.then(|| Progress {
-        what: if status.doing.is_empty() {
+        what: if waits {
             format!("hashing, {} files left", status.to_hash)
         } else {
             status.doing.clone()

@@ -115,6 +115,7 @@ impl From<BindError> for Failure {
             BindError::Overlap { .. } => {
                 Self::of(Kind::Refused, &error).hint("a folder can be served once only")
             }
+            BindError::Nested(_) => Self::of(Kind::Refused, &error),
             BindError::Busy(_) => Self::of(Kind::Unreachable, &error),
             BindError::Volume { .. } => Self::of(Kind::Configuration, &error),
             _ => Self::of(Kind::Fault, &error),

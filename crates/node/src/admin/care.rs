@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use protocol::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sharing::{Action, AuditFilter, AuditReport};
+use sharing::{Action, AuditFilter, AuditReport, Event, Outcome};
 use tokio::sync::mpsc;
 
 use super::{Admin, Answer, Failure, Kind, Shared, on_disk};
@@ -260,6 +260,17 @@ pub(super) async fn recovery(admin: Shared, Json(proof): Json<OwnerProof>) -> An
             .sharing
             .check_password(owner.id, &proof.password)?
         {
+            let event = Event {
+                outcome: Outcome::Refused,
+                via: "console".into(),
+                ..Event::by(
+                    "console",
+                    admin.state.now(),
+                    Action::Refuse,
+                    "recovery words",
+                )
+            };
+            admin.state.sharing.audit(event)?;
             return Err(Failure::new(Kind::Refused, "the password is wrong"));
         }
         admin.note(Action::Settings, "recovery words", "shown")?;

@@ -348,36 +348,39 @@ pub(super) struct Restore {
 }
 
 pub(super) async fn restore(admin: Shared, Json(wish): Json<Restore>) -> Answer {
-    let path =
-        on_disk(&admin, move |admin| {
-            let to: Option<At> = wish
-                .to
-                .as_deref()
-                .map(|to| admin.place(to))
-                .transpose()?
-                .map(|place| place.at);
-            let op = Op::new(Change::Restore {
-                trash_id: wish.id,
-                to,
-            });
-            let done = admin.state.files.commit(&console(), vec![op]).pop();
-            let done =
-                done.ok_or_else(|| Failure::fault("a commit gave no answer"))?
-                    .map_err(|refusal| match refusal {
-                        files::Refusal::NotFound => {
-                            Failure::missing(format!("the trash has nothing of number {}", wish.id))
-                                .hint("`cumulet trash list` shows what can be restored")
-                        }
-                        files::Refusal::Exists => Failure::from(refusal)
-                            .hint("give another place: --to USER:/folder/name"),
-                        files::Refusal::ParentMissing(_) => Failure::from(refusal)
-                            .hint("give another place: --to USER:/folder/name"),
-                        other => other.into(),
-                    })?;
-            match done.entry {
-                Some(entry) => admin.path_of(entry.fid),
-                None => Err(Failure::fault("a restore gave no entry")),
-            }
+    let path = on_disk(&admin, move |admin| {
+        let to: Option<At> = wish
+            .to
+            .as_deref()
+            .map(|to| admin.place(to))
+            .transpose()?
+            .map(|place| place.at);
+        let op = Op::new(Change::Restore {
+            trash_id: wish.id,
+            to,
         });
+        let done = admin.state.files.commit(&console(), vec![op]).pop();
+        let done = done
+            .ok_or_else(|| Failure::fault("a commit gave no answer"))?
+            .map_err(|refusal| no_restore(wish.id, refusal))?;
+        match done.entry {
+            Some(entry) => admin.path_of(entry.fid),
+            None => Err(Failure::fault("a restore gave no entry")),
+        }
+    });
     Ok(Json(json!({ "restored": path.await? })))
+}
+
+fn no_restore(id: i64, refusal: files::Refusal) -> Failure {
+    use files::Refusal as R;
+    if matches!(refusal, R::NotFound) {
+        return Failure::missing(format!("the trash has nothing of number {id}"))
+            .hint("`cumulet trash list` shows what can be restored");
+    }
+    let elsewhere = matches!(refusal, R::Exists | R::ParentMissing(_));
+    let failure = Failure::from(refusal);
+    if elsewhere {
+        return failure.hint("give another place: --to USER:/folder/name");
+    }
+    failure
 }

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use sharing::{LoginError, SharingError};
+use sharing::SharingError;
 
 /// Whose turn it is. The exit code of the command follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,23 +140,10 @@ impl From<SharingError> for Failure {
             _ => Kind::Fault,
         };
         let failure = Self::of(kind, &error);
-        match error {
-            E::NoAccount(_) => failure.hint("`cumulet user list` shows everybody"),
-            _ => failure,
+        if matches!(error, E::NoAccount(_)) {
+            return failure.hint("`cumulet user list` shows everybody");
         }
-    }
-}
-
-impl From<LoginError> for Failure {
-    fn from(error: LoginError) -> Self {
-        match error {
-            LoginError::Failed(error) => error.into(),
-            LoginError::Wrong => Self::new(Kind::Refused, error.to_string()),
-            LoginError::TooMany { .. } | LoginError::Busy => {
-                Self::new(Kind::Unreachable, error.to_string())
-            }
-            _ => Self::of(Kind::Fault, &error),
-        }
+        failure
     }
 }
 
@@ -166,7 +153,7 @@ impl From<files::FilesError> for Failure {
         match &error {
             E::Name(_) => Self::of(Kind::Input, &error),
             E::Unknown(_) => Self::of(Kind::Missing, &error),
-            E::Database(_) | E::Volume(_) | E::OtherVolume { .. } | E::Random => {
+            E::Database(_) | E::Volume(_) | E::Unread(_) | E::OtherVolume { .. } | E::Random => {
                 Self::of(Kind::Configuration, &error)
             }
             E::Inconsistent(_) => Self::of(Kind::Fault, &error).hint("`cumulet check` tells more"),
@@ -176,6 +163,10 @@ impl From<files::FilesError> for Failure {
 }
 
 impl From<files::Refusal> for Failure {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all that is not named here is a rule of the tree"
+    )]
     fn from(refusal: files::Refusal) -> Self {
         use files::Refusal as R;
         match refusal {
@@ -184,7 +175,6 @@ impl From<files::Refusal> for Failure {
             R::BadName(_) => Self::of(Kind::Input, &refusal),
             R::VolumeAway { .. } | R::Busy => Self::of(Kind::Unreachable, &refusal),
             R::DiskFull | R::ReadOnly { .. } => Self::of(Kind::Configuration, &refusal),
-            // All others are rules of the tree.
             _ => Self::of(Kind::Refused, &refusal),
         }
     }
