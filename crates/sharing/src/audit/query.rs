@@ -114,6 +114,7 @@ impl Sharing {
             "SELECT {COLUMNS} FROM audit WHERE {conditions} ORDER BY seq DESC LIMIT {}",
             limit + 1
         );
+        self.await_queued_rows()?;
         self.read(|c| {
             let mut statement = c.prepare(&sql)?;
             let rows = statement.query_map(params_from_iter(values), row_from)?;
@@ -131,6 +132,7 @@ impl Sharing {
     /// Holds one reader of the database for as long as `out` takes, so `out` should be a file or
     /// memory and not a slow peer.
     pub fn export_audit(&self, out: &mut dyn Write) -> Result<u64, SharingError> {
+        self.await_queued_rows()?;
         let head = self.seal_head()?;
         let failed = |source| SharingError::Io {
             action: "write the export of",

@@ -71,6 +71,12 @@ impl Sharing {
         }));
     }
 
+    /// Waits for the rows that were appended without waiting: the writer takes jobs in their order,
+    /// and a job without a change costs no flush.
+    pub(crate) fn await_queued_rows(&self) -> Result<(), SharingError> {
+        self.write(|_| Ok(()))
+    }
+
     /// Notes that `asker` read an entry. Nothing for the space's owner; else one row per actor,
     /// entry and 10 minutes.
     pub fn audit_read(

@@ -178,6 +178,7 @@ impl Sharing {
     pub fn finish_audit(&self) -> Result<super::Head, SharingError> {
         let rows = self.refusals().forget(|_| true);
         self.write_refusals(rows)?;
+        self.await_queued_rows()?;
         self.seal_head()
     }
 
