@@ -224,7 +224,7 @@ impl Files {
     }
 
     /// Reserves a job for the wave; runs the wave first where the job depends on it.
-    fn enqueue(
+    pub(crate) fn enqueue(
         &self,
         author: &Author,
         index: usize,
@@ -264,7 +264,7 @@ impl Files {
         stored.ok().flatten().map(Ok)
     }
 
-    fn run(
+    pub(crate) fn run(
         &self,
         author: &Author,
         wave: &mut Vec<Ready>,

@@ -14,6 +14,9 @@ use crate::{
     Action, At, Author, Change, Conditions, Done, Files, FilesError, Kind, Op, ReadError, Refusal,
 };
 
+/// Members of a copied tree that are committed together; each keeps a file open until then.
+const COPY_WAVE: usize = 64;
+
 /// One entry of a tree that is copied: how to get there from its top.
 struct Member {
     fid: Fid,
@@ -103,25 +106,7 @@ impl Files {
             account: request.conditions.account,
             ..Conditions::default()
         };
-        for member in members {
-            let mut at = to.clone();
-            for name in member.names {
-                at.path = at.path.join(name)?;
-            }
-            let request = CopyRequest {
-                from,
-                to: &at,
-                overwrite: false,
-                deep: false,
-                conditions: &below,
-                operation: None,
-            };
-            match self.copy_member(author, member.fid, member.kind, &request) {
-                // Deleted meanwhile.
-                Ok(_) | Err(Refusal::NotFound) => {}
-                Err(refusal) => return Err(refusal),
-            }
-        }
+        self.copy_members(author, members, to, &below)?;
         let entry = match &top.entry {
             Some(entry) => self.entry(entry.fid)?,
             None => None,
@@ -132,6 +117,65 @@ impl Files {
         })
     }
 
+    /// Copies what lies below the top of a copied tree, many at a time.
+    fn copy_members(
+        &self,
+        author: &Author,
+        members: Vec<Member>,
+        to: &At,
+        conditions: &Conditions,
+    ) -> Result<(), Refusal> {
+        let mut answers: Vec<Option<Result<Done, Refusal>>> = Vec::new();
+        answers.resize_with(members.len(), || None);
+        let mut wave = Vec::new();
+        for (index, member) in members.into_iter().enumerate() {
+            let mut at = to.clone();
+            for name in member.names {
+                at.path = at.path.join(name)?;
+            }
+            let request = CopyRequest {
+                from: to,
+                to: &at,
+                overwrite: false,
+                deep: false,
+                conditions,
+                operation: None,
+            };
+            let mut job = self.copy_job(member.fid, member.kind, &request, None);
+            if let Err(Refusal::ParentMissing(_)) = job {
+                // Its folder waits in the wave.
+                self.run(author, &mut wave, &mut answers);
+                job = self.copy_job(member.fid, member.kind, &request, None);
+            }
+            match job {
+                Ok(job) => self.enqueue(author, index, job, &mut wave, &mut answers),
+                Err(refusal) => answers[index] = Some(Err(refusal)),
+            }
+            if wave.len() >= COPY_WAVE {
+                self.run(author, &mut wave, &mut answers);
+            }
+            let refused = |answer: &Option<Result<Done, Refusal>>| matches!(answer, Some(Err(refusal)) if !matches!(refusal, Refusal::NotFound));
+            if answers
+                .iter()
+                .take(index + 1)
+                .rev()
+                .take(COPY_WAVE)
+                .any(refused)
+            {
+                break;
+            }
+        }
+        self.run(author, &mut wave, &mut answers);
+        for answer in answers.into_iter().flatten() {
+            match answer {
+                // Deleted meanwhile.
+                Ok(_) | Err(Refusal::NotFound) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(())
+    }
+
     fn copy_one(
         &self,
         author: &Author,
@@ -140,27 +184,17 @@ impl Files {
         request: &CopyRequest<'_>,
     ) -> Result<Done, Refusal> {
         let subject = Some(request.from.clone());
-        self.copy_with(author, fid, kind, request, subject)
+        let job = self.copy_job(fid, kind, request, subject)?;
+        self.single(author, job)
     }
 
-    fn copy_member(
+    fn copy_job(
         &self,
-        author: &Author,
-        fid: Fid,
-        kind: Kind,
-        request: &CopyRequest<'_>,
-    ) -> Result<Done, Refusal> {
-        self.copy_with(author, fid, kind, request, None)
-    }
-
-    fn copy_with(
-        &self,
-        author: &Author,
         fid: Fid,
         kind: Kind,
         request: &CopyRequest<'_>,
         subject: Option<At>,
-    ) -> Result<Done, Refusal> {
+    ) -> Result<Job, Refusal> {
         let (what, staged) = match kind {
             Kind::Folder => (What::Folder, None),
             Kind::File => {
@@ -182,13 +216,12 @@ impl Files {
             copy_of: Some(fid),
             placeholder: false,
         };
-        let job = Job {
+        Ok(Job {
             plan,
             staged,
             conditions: request.conditions.clone(),
             operation: request.operation.clone(),
-        };
-        self.single(author, job)
+        })
     }
 
     /// The bytes of a file on the volume of `to`, and its mtime.

@@ -646,3 +646,25 @@ fn many_writers_in_one_folder_all_succeed() {
     assert_eq!(seq.0, 1 + 8 * 40);
     assert_eq!(tree.temps(), 0);
 }
+
+#[test]
+fn a_large_tree_is_copied_whole() {
+    let tree = Tree::new();
+    tree.mkdir("/a");
+    let mut ops = Vec::new();
+    for folder in 0..5 {
+        tree.mkdir(&format!("/a/{folder}"));
+        tree.mkdir(&format!("/a/{folder}/deep"));
+        for file in 0..30 {
+            let path = format!("/a/{folder}/deep/{file}");
+            ops.push(tree.put_op(&path, path.as_bytes()).unwrap());
+        }
+    }
+    assert!(tree.files.commit(&author(), ops).iter().all(Result::is_ok));
+    tree.copy("/a", "/b", false).unwrap();
+    for folder in 0..5 {
+        assert_eq!(tree.names(&format!("/b/{folder}/deep")).len(), 30);
+    }
+    assert_eq!(tree.read("/b/4/deep/29"), b"/a/4/deep/29");
+    assert_eq!(tree.temps(), 0);
+}
