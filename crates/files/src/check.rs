@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use thiserror::Error;
 
 use crate::row::{self, INDEXING, Row};
-use crate::scan::{Difference, Folder, compare, compare_name, ground, hash_at, on_disk};
+use crate::scan::{Difference, Folder, compare_name, ground, hash_at, on_disk};
 use crate::walk::HOME;
 use crate::{Files, FilesError, Kind};
 
@@ -164,16 +164,17 @@ impl Check<'_> {
             }
         };
         let fid = folder.row.fid;
-        let rows = self.files.0.db.read(|tx| ground::children(tx, fid))?;
-        let hashed: Vec<Row> = if self.deep {
-            rows.iter()
-                .filter(|row| row.hash.is_some())
-                .cloned()
-                .collect()
+        let hashed = if self.deep {
+            self.files.0.db.read(|tx| ground::hashed_files(tx, fid))?
         } else {
             Vec::new()
         };
-        let compared = compare(items, rows, self.device);
+        let device = self.device;
+        let compare = |tx: &_| ground::compare_folder(tx, fid, items, device);
+        let mut compared = self.files.0.db.read(compare)?;
+        // A new mode is nothing wrong, and content is looked at below.
+        let touched = |difference: &Difference| matches!(difference, Difference::Touched { .. });
+        compared.differences.retain(|difference| !touched(difference));
         if !compared.differences.is_empty() {
             std::thread::sleep(MOMENT);
         }
@@ -207,7 +208,8 @@ impl Check<'_> {
             self.files.0.reservations.wait_free(&[row.fid], wait);
         }
         let stat = self.volume.stat(Spot::Path(&folder.path.join(name)))?;
-        Ok(compare_name(name, row, on_disk(stat, self.device)))
+        let difference = compare_name(name, row, on_disk(stat, self.device));
+        Ok(difference.filter(|difference| !matches!(difference, Difference::Touched { .. })))
     }
 
     fn content(&mut self, folder: &Folder, row: &Row) -> Result<(), FilesError> {
@@ -323,7 +325,7 @@ fn finding(difference: &Difference, path: String) -> Finding {
     match difference {
         Difference::New { .. } => Finding::Unknown { path },
         Difference::Gone { .. } => Finding::Missing { path },
-        Difference::Changed { row, stat } => Finding::Differs {
+        Difference::Changed { row, stat } | Difference::Touched { row, stat } => Finding::Differs {
             what: match (row.kind, stat.kind) {
                 (Kind::File, FileKind::File) if row.size != stat.size => {
                     format!("{} bytes, the catalog says {}", stat.size, row.size)

@@ -33,7 +33,6 @@ pub(crate) struct Row {
     pub(crate) mrev: Seq,
     pub(crate) size: u64,
     pub(crate) mtime_ns: i64,
-    #[allow(dead_code, reason = "for the scanner: edits that put the mtime back")]
     pub(crate) ctime_ns: i64,
     pub(crate) created: Timestamp,
     pub(crate) inode: u64,

@@ -1,7 +1,5 @@
 //! What differs between a folder's listing and its rows. Decides without I/O.
 
-use std::collections::HashMap;
-
 use pool::{FileKind, FileStat, Item};
 use protocol::{EntryName, Fid};
 
@@ -15,6 +13,12 @@ pub(crate) enum Difference {
     New { name: EntryName, stat: FileStat },
     /// Both, but not the same file, or the same file with other content.
     Changed { row: Row, stat: FileStat },
+    /// The same file by inode, size and mtime, but touched since: perhaps only its mode, perhaps its
+    /// content with the mtime put back. Only its hash can tell.
+    Touched {
+        row: Row,
+        stat: FileStat,
+    },
     /// In the catalog only.
     Gone { row: Row },
 }
@@ -23,7 +27,7 @@ impl Difference {
     pub(crate) fn name(&self) -> &EntryName {
         match self {
             Self::New { name, .. } => name,
-            Self::Changed { row, .. } | Self::Gone { row } => &row.name,
+            Self::Changed { row, .. } | Self::Touched { row, .. } | Self::Gone { row } => &row.name,
         }
     }
 }
@@ -65,7 +69,10 @@ pub(crate) fn compare_name(name: &EntryName, row: Option<Row>, disk: OnDisk) -> 
     match (row, disk) {
         // A bound folder shows another volume; what lies under its name here does not matter.
         (Some(row), _) if row.mount.is_some() => None,
-        (Some(row), OnDisk::Served(stat)) if row.agrees(&stat) => None,
+        (Some(row), OnDisk::Served(stat)) if row.agrees(&stat) => {
+            let touched = row.hash.is_some() && row.ctime_ns != stat.ctime_ns;
+            touched.then_some(Difference::Touched { row, stat })
+        }
         (Some(row), OnDisk::Served(stat)) => Some(Difference::Changed { row, stat }),
         (Some(row), OnDisk::Nothing | OnDisk::Hidden) => Some(Difference::Gone { row }),
         (None, OnDisk::Served(stat)) => Some(Difference::New {
@@ -77,8 +84,14 @@ pub(crate) fn compare_name(name: &EntryName, row: Option<Row>, disk: OnDisk) -> 
     }
 }
 
-/// Compares a whole folder; `device` is that of the volume's top. New names come in byte order.
-pub(crate) fn compare(items: Vec<Item>, rows: Vec<Row>, device: u64) -> Compared {
+/// Compares a whole folder; `device` is that of the volume's top. Rows come in byte order of their
+/// names and are not kept, so a large folder that agrees costs little memory. New names come in
+/// byte order.
+pub(crate) fn compare<E>(
+    items: Vec<Item>,
+    rows: impl IntoIterator<Item = Result<Row, E>>,
+    device: u64,
+) -> Result<Compared, E> {
     let mut compared = Compared::default();
     let mut disk: Vec<(EntryName, FileStat)> = Vec::with_capacity(items.len());
     for item in items {
@@ -88,33 +101,39 @@ pub(crate) fn compare(items: Vec<Item>, rows: Vec<Row>, device: u64) -> Compared
         }
     }
     disk.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let mut known: HashMap<EntryName, Row> = rows
-        .into_iter()
-        .map(|row| (row.name.clone(), row))
-        .collect();
-    for (name, stat) in disk {
-        let on_disk = on_disk(Some(stat), device);
-        if !matches!(on_disk, OnDisk::Served(_)) {
-            compared.not_served += 1;
+    let mut disk = disk.into_iter().peekable();
+    for row in rows {
+        let row = row?;
+        while let Some((name, stat)) = disk.next_if(|(name, _)| *name < row.name) {
+            compared.take(&name, None, Some(stat), device);
         }
-        let row = known.remove(&name);
-        if let Some(row) = &row
+        let stat = disk
+            .next_if(|(name, _)| *name == row.name)
+            .map(|(_, stat)| stat);
+        let name = row.name.clone();
+        compared.take(&name, Some(row), stat, device);
+    }
+    for (name, stat) in disk {
+        compared.take(&name, None, Some(stat), device);
+    }
+    Ok(compared)
+}
+
+impl Compared {
+    fn take(&mut self, name: &EntryName, row: Option<Row>, stat: Option<FileStat>, device: u64) {
+        let disk = on_disk(stat, device);
+        if matches!(disk, OnDisk::Hidden | OnDisk::Elsewhere) {
+            self.not_served += 1;
+        }
+        if let (Some(row), OnDisk::Served(stat)) = (&row, disk)
             && row.kind == Kind::Folder
             && row.mount.is_none()
-            && matches!(on_disk, OnDisk::Served(_))
             && row.agrees(&stat)
         {
-            compared.folders.push(row.fid);
+            self.folders.push(row.fid);
         }
-        compared
-            .differences
-            .extend(compare_name(&name, row, on_disk));
+        self.differences.extend(compare_name(name, row, disk));
     }
-    let gone = known.into_values().filter(|row| row.mount.is_none());
-    compared
-        .differences
-        .extend(gone.map(|row| Difference::Gone { row }));
-    compared
 }
 
 #[cfg(test)]
@@ -159,14 +178,17 @@ mod tests {
         }
     }
 
-    fn check(items: Vec<Item>, rows: Vec<Row>, expected: &[&str], not_served: u64) {
-        let compared = compare(items, rows, 9);
+    fn check(items: Vec<Item>, mut rows: Vec<Row>, expected: &[&str], not_served: u64) {
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        let rows = rows.into_iter().map(Ok::<_, ()>);
+        let compared = compare(items, rows, 9).unwrap();
         let mut told: Vec<String> = compared
             .differences
             .iter()
             .map(|difference| match difference {
                 Difference::New { name, .. } => format!("new {name}"),
                 Difference::Changed { row, .. } => format!("changed {}", row.name),
+                Difference::Touched { row, .. } => format!("touched {}", row.name),
                 Difference::Gone { row } => format!("gone {}", row.name),
             })
             .collect();
@@ -186,6 +208,16 @@ mod tests {
             row("d", Kind::Folder, 3, None),
         ];
         check(items, rows, &[], 0);
+    }
+
+    #[test]
+    fn a_file_touched_since_is_told_if_its_hash_can_decide() {
+        let mut touched = item(b"f", FileKind::File, 2, 9);
+        touched.stat.ctime_ns = 8;
+        let mut known = row("f", Kind::File, 2, None);
+        check(vec![touched.clone()], vec![known.clone()], &[], 0);
+        known.hash = Some(protocol::Hash([0; 32]));
+        check(vec![touched], vec![known], &["touched f"], 0);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Where a folder of the catalog lies on the disk, and the reverse.
 
-use pool::VolumePath;
+use pool::{Item, VolumePath};
 use protocol::{EntryName, Fid, VolumeId};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::compare::{Compared, compare};
 use crate::row::{self, COLUMNS, Row};
 use crate::walk::{HOME, walk_up};
 use crate::{FilesError, Kind};
@@ -37,9 +38,22 @@ pub(crate) fn folder(
     }))
 }
 
-/// The rows of a folder.
-pub(crate) fn children(tx: &Connection, folder: Fid) -> Result<Vec<Row>, FilesError> {
-    let sql = format!("SELECT {COLUMNS} FROM entries WHERE parent = ?1");
+/// Compares what lies in a folder on the disk with its rows.
+pub(crate) fn compare_folder(
+    tx: &Connection,
+    folder: Fid,
+    items: Vec<Item>,
+    device: u64,
+) -> Result<Compared, FilesError> {
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE parent = ?1 ORDER BY name");
+    let mut statement = tx.prepare_cached(&sql)?;
+    let rows = statement.query_map([folder.0], Row::decode)?;
+    Ok(compare(items, rows, device)?)
+}
+
+/// The files of a folder whose content has a hash.
+pub(crate) fn hashed_files(tx: &Connection, folder: Fid) -> Result<Vec<Row>, FilesError> {
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE parent = ?1 AND hash IS NOT NULL");
     let mut statement = tx.prepare_cached(&sql)?;
     let rows = statement.query_map([folder.0], Row::decode)?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -13,7 +13,7 @@ use pool::{FileKind, FileStat, VolumePath};
 use protocol::{EntryName, Fid};
 use rusqlite::params;
 
-use super::compare::{Difference, compare};
+use super::compare::Difference;
 use super::ground;
 use crate::log::ChangeOp;
 use crate::record::{INSERT_ENTRY, LogRow, Recorder};
@@ -63,13 +63,16 @@ impl Files {
                 return Ok(0);
             }
         };
-        let rows = self.0.db.read(|tx| ground::children(tx, fid))?;
-        let names: Names = compare(items, rows, device)
+        let compare = |tx: &_| ground::compare_folder(tx, fid, items, device);
+        let compared = self.0.db.read(compare)?;
+        let names: Names = compared
             .differences
             .into_iter()
             .filter_map(|difference| match difference {
                 Difference::New { name, stat } => Some((name, stat)),
-                Difference::Changed { .. } | Difference::Gone { .. } => None,
+                Difference::Changed { .. }
+                | Difference::Touched { .. }
+                | Difference::Gone { .. } => None,
             })
             .collect();
         let count = names.len() as u64;

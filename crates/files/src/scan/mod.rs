@@ -23,7 +23,7 @@ use pool::VolumePath;
 use protocol::{EntryName, Fid, VolumeId};
 
 use crate::{Files, FilesError};
-pub(crate) use compare::{Difference, compare, compare_name, on_disk};
+pub(crate) use compare::{Difference, compare_name, on_disk};
 pub(crate) use ground::Folder;
 pub(crate) use hash::hash_at;
 use pass::Pass;

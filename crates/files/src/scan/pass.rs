@@ -13,7 +13,7 @@ use pool::{FileKind, FileStat, Spot, Volume, VolumeError, VolumePath};
 use protocol::{EntryName, Fid, VolumeId};
 
 use super::ScanReport;
-use super::compare::{Difference, compare, compare_name, on_disk};
+use super::compare::{Difference, compare_name, on_disk};
 use super::ground::{self, Folder};
 use super::hash::hash_at;
 use crate::outside::OutsideEdit;
@@ -90,9 +90,9 @@ impl<'a> Pass<'a> {
                 return Ok((Vec::new(), Vec::new()));
             }
         };
-        let fid = folder.row.fid;
-        let rows = self.files.0.db.read(|tx| ground::children(tx, fid))?;
-        let compared = compare(items, rows, self.device);
+        let (fid, device) = (folder.row.fid, self.device);
+        let compare = |tx: &_| ground::compare_folder(tx, fid, items, device);
+        let compared = self.files.0.db.read(compare)?;
         if compared.not_served > 0 {
             let count = compared.not_served;
             tracing::info!(folder = %folder.path, count, "names that are not served");
@@ -157,6 +157,13 @@ impl<'a> Pass<'a> {
                     stat,
                 } if self.is_young(&stat) => {
                     self.postpone(&folder.path, &name);
+                }
+                Difference::Touched { row, stat } => {
+                    if self.is_young(&stat) {
+                        self.postpone(&folder.path, &row.name);
+                    } else {
+                        edits.push(self.changed_edit(&row, &path, stat, hash));
+                    }
                 }
                 Difference::New { name, stat } => {
                     edits.push(self.new_edit(folder, name, stat, hash)?);
@@ -370,7 +377,8 @@ impl Files {
             } => self.disk_at(*parent, Some(name))?.1 == Seen::Is(*stat),
             OutsideEdit::Changed { fid, stat, .. } | OutsideEdit::Same { fid, stat } => {
                 let (row, seen) = self.disk_at(*fid, None)?;
-                seen == Seen::Is(*stat) && row.is_some_and(|row| !row.agrees(stat))
+                let differs = |row: Row| !row.agrees(stat) || row.ctime_ns != stat.ctime_ns;
+                seen == Seen::Is(*stat) && row.is_some_and(differs)
             }
             OutsideEdit::Hashed { fid, stat, .. } => self.disk_at(*fid, None)?.1 == Seen::Is(*stat),
             OutsideEdit::Removed { fid } => match self.disk_at(*fid, None)? {

@@ -113,6 +113,20 @@ fn a_touched_file_keeps_its_etag_and_a_file_becoming_a_folder_does_not() {
 }
 
 #[test]
+fn an_edit_that_puts_the_mtime_back_is_found_and_a_new_mode_is_none() {
+    use std::os::unix::fs::PermissionsExt;
+    let tree = tree();
+    let sly = tree.put("/sly", b"12345");
+    let plain = tree.put("/plain", b"12345");
+    rot(&tree.disk("/sly"));
+    fs::set_permissions(tree.disk("/plain"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(scan(&tree).written, 1);
+    assert_ne!(tree.entry("/sly").unwrap().etag(), sly.etag());
+    assert_eq!(tree.entry("/plain").unwrap().etag(), plain.etag());
+    assert_clean(&tree);
+}
+
+#[test]
 fn an_editor_that_saves_by_rename_makes_a_new_revision_of_the_same_file() {
     let tree = tree();
     let file = tree.put("/doc", b"one");
