@@ -174,7 +174,9 @@ impl Check<'_> {
         let mut compared = self.files.0.db.read(compare)?;
         // A new mode is nothing wrong, and content is looked at below.
         let touched = |difference: &Difference| matches!(difference, Difference::Touched { .. });
-        compared.differences.retain(|difference| !touched(difference));
+        compared
+            .differences
+            .retain(|difference| !touched(difference));
         if !compared.differences.is_empty() {
             std::thread::sleep(MOMENT);
         }

@@ -15,10 +15,7 @@ pub(crate) enum Difference {
     Changed { row: Row, stat: FileStat },
     /// The same file by inode, size and mtime, but touched since: perhaps only its mode, perhaps its
     /// content with the mtime put back. Only its hash can tell.
-    Touched {
-        row: Row,
-        stat: FileStat,
-    },
+    Touched { row: Row, stat: FileStat },
     /// In the catalog only.
     Gone { row: Row },
 }

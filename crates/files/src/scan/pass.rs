@@ -159,10 +159,13 @@ impl<'a> Pass<'a> {
                     self.postpone(&folder.path, &name);
                 }
                 Difference::Touched { row, stat } => {
-                    if self.is_young(&stat) {
-                        self.postpone(&folder.path, &row.name);
+                    let edit = self.changed_edit(&row, &path, stat, hash);
+                    // Without a hash nothing says that its content is another one.
+                    let told = !matches!(edit, OutsideEdit::Changed { hash: None, .. });
+                    if told && !self.is_young(&stat) {
+                        edits.push(edit);
                     } else {
-                        edits.push(self.changed_edit(&row, &path, stat, hash));
+                        self.postpone(&folder.path, &row.name);
                     }
                 }
                 Difference::New { name, stat } => {
