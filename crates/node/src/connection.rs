@@ -6,6 +6,7 @@
 //! [`Patience`]. A handler that panics costs its own request, answered with 500.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
@@ -83,10 +85,21 @@ pub(crate) async fn serve(
     let _ = stream.set_nodelay(true);
     let end = match door {
         Door::Http => talk(&entrance, stream, peer, door, false, stop).await,
-        Door::Https => tokio::select! {
-            end = greet(&entrance, stream, peer, &stop) => end,
-            () = stop.cancelled() => Ok(()),
-        },
+        Door::Https => {
+            let greeted = tokio::select! {
+                greeted = greet(&entrance, stream) => greeted,
+                () = stop.cancelled() => Ok(None),
+            };
+            match greeted {
+                Err(error) => Err(error.into()),
+                Ok(None) => Ok(()),
+                Ok(Some(stream)) => {
+                    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    // Boxed, so that a connection that only waits is small.
+                    Box::pin(talk(&entrance, stream, peer, door, is_h2, stop)).await
+                }
+            }
+        }
     };
     if let Err(error) = end {
         tracing::debug!(%peer, %error, "connection ended");
@@ -95,12 +108,11 @@ pub(crate) async fn serve(
 
 type End = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
+/// The TLS session of a new connection; `None` if it was something else and is dealt with.
 async fn greet(
     entrance: &Arc<Entrance>,
     stream: TcpStream,
-    peer: SocketAddr,
-    stop: &CancellationToken,
-) -> End {
+) -> Result<Option<TlsStream<TcpStream>>, io::Error> {
     let handshake = async {
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
@@ -112,27 +124,11 @@ async fn greet(
         }
         entrance.tls.accept(stream).await.map(Some)
     };
-    let greeted: Result<_, std::io::Error> = timeout(entrance.patience.header, handshake).await?;
-    match greeted? {
-        None => Ok(()),
-        Some(stream) => {
-            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            // From here on a stop is handled by `talk`; boxed so that a waiting connection is small.
-            Box::pin(talk(
-                entrance,
-                stream,
-                peer,
-                Door::Https,
-                is_h2,
-                stop.clone(),
-            ))
-            .await
-        }
-    }
+    timeout(entrance.patience.header, handshake).await?
 }
 
 /// Plain HTTP on the TLS port: one answer, `308 Permanent Redirect` to the same place by https.
-async fn redirect(entrance: &Arc<Entrance>, stream: TcpStream) -> Result<(), std::io::Error> {
+async fn redirect(entrance: &Arc<Entrance>, stream: TcpStream) -> Result<(), io::Error> {
     let https_port = entrance.https_port;
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = redirect_answer(
@@ -149,7 +145,7 @@ async fn redirect(entrance: &Arc<Entrance>, stream: TcpStream) -> Result<(), std
         .max_buf_size(REDIRECT_HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .await
-        .map_err(std::io::Error::other)
+        .map_err(io::Error::other)
 }
 
 fn redirect_answer(

@@ -90,7 +90,6 @@ impl Layout {
         make_folder(volume, 0o755)?;
         let volume = canonical(volume)?;
         let hidden = volume.join(HIDDEN);
-        make_folder(&hidden, 0o700)?;
         let pointed = read_pointer(&hidden.join("state"))?;
         let state = match state.map(Path::to_path_buf).or(pointed) {
             None => hidden.clone(),
@@ -100,17 +99,20 @@ impl Layout {
             }
         };
         let layout = Self { volume, state };
+        let known = read_pointer(&layout.volume_pointer())?.filter(|_| layout.is_apart());
+        if let Some(known) = known.filter(|known| *known != layout.volume) {
+            return Err(LayoutError::OtherVolume {
+                state: layout.state,
+                known,
+                asked: layout.volume,
+            });
+        }
+        if layout.is_apart() && layout.key_file().is_file() && !hidden.is_dir() {
+            // The disk is not mounted: what is made here would lie under its mount point.
+            return Ok(layout);
+        }
+        make_folder(&hidden, 0o700)?;
         if layout.is_apart() {
-            if let Some(known) = read_pointer(&layout.volume_pointer())?
-                && known != layout.volume
-            {
-                let asked = layout.volume;
-                return Err(LayoutError::OtherVolume {
-                    state: layout.state,
-                    known,
-                    asked,
-                });
-            }
             replace(
                 &layout.volume_pointer(),
                 path_line(&layout.volume).as_bytes(),
@@ -331,6 +333,18 @@ mod tests {
         assert_eq!(Layout::prepare(&volume, None).unwrap(), made);
         let other = Layout::prepare(&top.path().join("other"), Some(&state));
         assert!(matches!(other, Err(LayoutError::OtherVolume { .. })));
+    }
+
+    #[test]
+    fn nothing_is_made_under_the_mount_point_of_a_missing_disk() {
+        let top = tempfile::tempdir().unwrap();
+        let (volume, state) = (top.path().join("cloud"), top.path().join("state"));
+        let made = Layout::prepare(&volume, Some(&state)).unwrap();
+        key(&made);
+        fs::remove_dir_all(&volume).unwrap();
+        fs::create_dir(&volume).unwrap();
+        assert_eq!(Layout::prepare(&volume, Some(&state)).unwrap(), made);
+        assert_eq!(fs::read_dir(&volume).unwrap().count(), 0);
     }
 
     #[test]

@@ -396,6 +396,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stop_lets_a_running_request_over_tls_finish() {
+        let scene = scene(Door::Https, 100);
+        let mut busy = scene.secure(b"http/1.1").await;
+        busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        scene.stop.cancel();
+        assert!(to_end(&mut busy).await.ends_with("done"));
+        scene.running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn a_stopped_listener_comes_back_on_its_port() {
         let listener =
             Arc::new(Listener::bind("127.0.0.1:0".parse().unwrap(), Door::Http).unwrap());

@@ -33,12 +33,18 @@ pub(crate) fn run(serve: Serve, state: Option<PathBuf>, json: bool) -> Result<u8
         }
         print::line(&ready.line(json));
     });
-    served
-        .map(|()| 0)
-        .map_err(|error| match error.downcast_ref::<LayoutError>() {
-            Some(LayoutError::Locked { .. }) => Failure::of(Kind::Refused, error.as_ref()).hint(
-                "a node runs there already: `cumulet status` shows it, its process id ends it",
-            ),
-            Some(_) | None => Failure::of(Kind::Configuration, error.as_ref()),
-        })
+    served.map(|()| 0).map_err(|error| explain(&error))
+}
+
+fn explain(error: &anyhow::Error) -> Failure {
+    let layout = error.downcast_ref::<LayoutError>();
+    if let Some(LayoutError::Locked { .. }) = layout {
+        return Failure::of(Kind::Refused, error.as_ref())
+            .hint("a node runs there already: `cumulet status` shows it, its process id ends it");
+    }
+    let failure = Failure::of(Kind::Configuration, error.as_ref());
+    if failure.message.contains("is away") {
+        return failure.hint("mount the disk that holds the folder, then start again");
+    }
+    failure
 }
