@@ -323,8 +323,12 @@ fn resume_temp(
                     put_aside_anew(volume, intent, here)?;
                     Ok(Resumed::Kept)
                 }
-                // Nobody's version: the name was free when the write was decided.
-                Some(_) if done => carried(false),
+                // The name was free when the write was decided, so ours is nobody's version. It was
+                // acknowledged: it stays where it is, with its intent, for a person to look at.
+                Some(_) if done => Err(VolumeError::Taken {
+                    action: "put again",
+                    at: target.to_string(),
+                }),
                 Some(_) => {
                     volume.remove(Spot::Temp(name))?;
                     Ok(Resumed::Undone)

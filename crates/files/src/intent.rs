@@ -318,6 +318,14 @@ impl Intent {
         })
     }
 
+    /// True if the change gives an existing file or folder another place in the tree.
+    pub(crate) fn moves(&self) -> bool {
+        match self.source {
+            Source::Path { .. } | Source::History { .. } => true,
+            Source::Nothing | Source::Temp { .. } | Source::NewFolder => false,
+        }
+    }
+
     /// The folders whose entries the change touches, to be flushed later.
     pub(crate) fn folders(&self) -> Vec<VolumePath> {
         let from = match &self.source {

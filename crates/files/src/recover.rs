@@ -62,8 +62,8 @@ impl Files {
                     Note::Undone
                 }
             };
-            if !matches!(note, Note::Carried(_)) {
-                // What was put back or aside must not be lost once the intent is gone.
+            if note.ends(&intent) {
+                // What was made, put back or aside must not be lost once the intent is gone.
                 volume.sync_all()?;
             }
             let id = intent.id;

@@ -22,12 +22,31 @@ const BATCH: usize = 2048;
 /// From this many folders on, the whole file system is flushed instead.
 const FOLDERS_MAX: usize = 32;
 
-/// A finished change: its intent and the folders that it touched.
-type Finished = (i64, VolumeId, Vec<VolumePath>);
+/// A finished change that waits for its flush.
+pub(crate) struct Finished {
+    id: i64,
+    volume: VolumeId,
+    /// The folders that it touched.
+    folders: Vec<VolumePath>,
+    moves: bool,
+}
+
+impl Finished {
+    pub(crate) fn of(intent: &Intent) -> Self {
+        Self {
+            id: intent.id,
+            volume: intent.volume,
+            folders: intent.folders(),
+            moves: intent.moves(),
+        }
+    }
+}
 
 #[derive(Default)]
 struct Waiting {
     finished: Vec<Finished>,
+    /// Moves that are not settled yet, those of a pass under way too.
+    moves: usize,
     stuck: Vec<(Intent, Reserved)>,
     stopped: bool,
 }
@@ -42,7 +61,9 @@ pub(crate) struct Settling {
 
 impl Settling {
     pub(crate) fn push(&self, finished: Vec<Finished>) {
-        self.lock().finished.extend(finished);
+        let mut waiting = self.lock();
+        waiting.moves += finished.iter().filter(|one| one.moves).count();
+        waiting.finished.extend(finished);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -118,22 +139,39 @@ impl Files {
             return Err(error);
         }
         fail::fail_point!("n5", |_| Ok(()));
-        let ids: Vec<i64> = finished.into_iter().map(|(id, _, _)| id).collect();
-        self.0.db.write(move |tx| {
+        let moves = finished.iter().filter(|one| one.moves).count();
+        let ids: Vec<i64> = finished.iter().map(|one| one.id).collect();
+        let forgotten = self.0.db.write(move |tx| {
             for id in ids {
                 remove(tx, id)?;
             }
-            Ok(())
-        })
+            Ok::<_, FilesError>(())
+        });
+        if let Err(error) = forgotten {
+            settling.lock().finished.extend(finished);
+            return Err(error);
+        }
+        settling.lock().moves -= moves;
+        Ok(())
+    }
+
+    /// Flushes earlier moves before a next one. Recovery knows a moved file by its inode in its old
+    /// place; were it moved away and back between two flushes, it could not tell the first move
+    /// from one that never happened.
+    pub(crate) fn settle_moves(&self) -> Result<(), FilesError> {
+        if self.0.settling.lock().moves == 0 {
+            return Ok(());
+        }
+        self.settle()
     }
 
     fn flush_folders(&self, finished: &[Finished]) -> Result<(), FilesError> {
         let mut folders: HashMap<VolumeId, BTreeSet<VolumePath>> = HashMap::new();
-        for (_, volume, touched) in finished {
+        for one in finished {
             folders
-                .entry(*volume)
+                .entry(one.volume)
                 .or_default()
-                .extend(touched.iter().cloned());
+                .extend(one.folders.iter().cloned());
         }
         for (volume, touched) in folders {
             // What is detached was flushed when it was.
@@ -177,16 +215,14 @@ impl Files {
             Resumed::Kept => Note::Outside(None),
             Resumed::Undone => Note::Undone,
         };
-        if !matches!(note, Note::Carried(_)) {
+        if note.ends(intent) {
             volume.sync_all()?;
         }
         let (_, news) = self
             .record_notes(vec![(intent.clone(), note)])
             .map_err(|error| FilesError::Inconsistent(error.to_string()))?;
         if !matches!(note, Note::Undone) {
-            let folders = intent.folders();
-            let finished = vec![(intent.id, intent.volume, folders)];
-            self.0.settling.push(finished);
+            self.0.settling.push(vec![Finished::of(intent)]);
         }
         self.publish(news);
         Ok(())

@@ -19,6 +19,7 @@ use crate::record::{Carried, REASON_OUTSIDE, REASON_REFUSED, Recorder};
 use crate::refusal::volume_refusal;
 use crate::reserve::Reserved;
 use crate::row;
+use crate::settle::Finished;
 use crate::stage::{Staged, system_time};
 use crate::{Author, Done, Files, FilesError, Kind, Refusal};
 
@@ -174,6 +175,11 @@ impl Files {
             Ok(volume) => volume,
             Err(refusal) => return Outcome::Undone(refusal),
         };
+        if intent.moves()
+            && let Err(error) = self.settle_moves()
+        {
+            return Outcome::Undone(Refusal::Internal(error));
+        }
         match carry_out(volume.as_ref(), intent) {
             Ok(carried) => match self.settle_folder(volume.as_ref(), intent) {
                 Ok(()) => Outcome::Carried(carried),
@@ -292,17 +298,19 @@ impl Files {
             }
         };
         let mut settle = Vec::new();
+        let mut reserved = Vec::new();
         for step in steps {
             let answer = match step.outcome {
                 Outcome::Carried(_) => {
-                    settle.push((step.intent.id, step.intent.volume, step.intent.folders()));
+                    settle.push(Finished::of(&step.intent));
+                    reserved.push(step.reserved);
                     match dones.next().flatten() {
                         Some(done) => Ok(done),
                         None => Err(FilesError::Inconsistent("no record was made".into()).into()),
                     }
                 }
                 Outcome::Kept(refusal, _) => {
-                    settle.push((step.intent.id, step.intent.volume, Vec::new()));
+                    settle.push(Finished::of(&step.intent));
                     dones.next();
                     Err(refusal)
                 }
@@ -318,6 +326,8 @@ impl Files {
             ended.push((step.index, Ended::Answer(answer)));
         }
         self.0.settling.push(settle);
+        // Whoever comes next on these entries finds the change among those to be flushed.
+        drop(reserved);
         self.publish(news);
     }
 
@@ -447,6 +457,16 @@ pub(crate) enum Note {
     Refused,
     Outside(Option<FileStat>),
     Undone,
+}
+
+impl Note {
+    /// True if the record takes the intent away at once, so that nothing could be done again.
+    pub(crate) fn ends(&self, intent: &Intent) -> bool {
+        match self {
+            Self::Carried(_) => matches!(intent.source, Source::NewFolder),
+            Self::Refused | Self::Outside(_) | Self::Undone => true,
+        }
+    }
 }
 
 enum Acted {

@@ -7,11 +7,24 @@ use super::support::author;
 use crate::*;
 
 /// Folders are `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Oracle(pub(crate) BTreeMap<String, Option<Vec<u8>>>);
 
+/// Content as its length and first byte.
+impl std::fmt::Debug for Oracle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let brief = |content: &Option<Vec<u8>>| match content {
+            None => "folder".to_owned(),
+            Some(bytes) => format!("{} x {:?}", bytes.len(), bytes.first()),
+        };
+        f.debug_map()
+            .entries(self.0.iter().map(|(path, content)| (path, brief(content))))
+            .finish()
+    }
+}
+
 /// One step of a random writer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Step {
     Put(String, Vec<u8>),
     MakeFolder(String),
@@ -19,6 +32,19 @@ pub(crate) enum Step {
     Move(String, String),
     Copy(String, String),
     Settle,
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Put(path, content) => write!(f, "put {path} ({} bytes)", content.len()),
+            Self::MakeFolder(path) => write!(f, "make folder {path}"),
+            Self::Delete(path) => write!(f, "delete {path}"),
+            Self::Move(from, to) => write!(f, "move {from} to {to}"),
+            Self::Copy(from, to) => write!(f, "copy {from} to {to}"),
+            Self::Settle => f.write_str("settle"),
+        }
+    }
 }
 
 /// A small generator of numbers that a seed repeats (Steele, Lea, Flood 2014: SplitMix64).
