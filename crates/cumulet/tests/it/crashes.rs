@@ -197,29 +197,46 @@ fn write_on(client: &Client, folder: &str, dice: &mut Dice, oracle: &mut Oracle,
 
 /// All files of one writer's folder as the server and as the disk show them.
 #[track_caller]
-fn look(node: &Node, alice: &Client, folder: &str) -> Files {
+fn look(node: &Node, alice: &Client, folder: &str, story: &str) -> Files {
     let mut files = Files::new();
     for number in 0..NAMES {
         let name = format!("f{number}");
         let reply = alice.get(&at(&format!("{folder}/{name}")));
         let disk = std::fs::read(node.space("alice").join(folder).join(&name)).ok();
-        match reply.status {
-            200 => {
-                assert_eq!(
-                    disk.as_deref(),
-                    Some(reply.body.as_slice()),
-                    "{folder}/{name}: disk and server differ"
-                );
-                files.insert(name, reply.body);
-            }
-            404 => assert!(
-                disk.is_none(),
-                "{folder}/{name} lies on the disk but is not served"
-            ),
-            other => panic!("{folder}/{name}: {other} {}", reply.text()),
+        let served = match reply.status {
+            200 => Some(reply.body),
+            404 => None,
+            other => panic!("{story}: {folder}/{name}: {other}"),
+        };
+        if served != disk {
+            let shown = |bytes: Option<&Vec<u8>>| bytes.map_or(-1, |bytes| bytes.len() as i64);
+            panic!(
+                "{story}: {folder}/{name}: served {} bytes, on the disk {} (-1 is none)\n{}",
+                shown(served.as_ref()),
+                shown(disk.as_ref()),
+                evidence(node, &format!("{folder}/{name}")),
+            );
+        }
+        if let Some(bytes) = served {
+            files.insert(name, bytes);
         }
     }
     files
+}
+
+/// What `check`, the audit log and the node's own log tell, for whoever has to find the fault.
+fn evidence(node: &Node, path: &str) -> String {
+    let check = node.cli(&["check"]);
+    let audit = node.cli(&["audit", "show", "--limit", "12", "--text", path]);
+    let log = node.log();
+    let log: Vec<&str> = log.lines().rev().take(12).collect();
+    format!(
+        "check: {}{}\naudit:\n{}\nlog, newest first:\n{}",
+        check.stdout,
+        check.stderr,
+        audit.stdout,
+        log.join("\n")
+    )
 }
 
 fn runs() -> u64 {
@@ -261,7 +278,7 @@ fn kill_9_at_any_moment_loses_no_acknowledged_write_and_tears_no_file() {
         let alice = node.http().basic("alice", PASSWORD);
         let story = format!("after kill {run} of CUMULET_SEED={seed}");
         for (writer, oracle) in oracles.iter_mut().enumerate() {
-            oracle.settle(look(&node, &alice, &format!("w{writer}")), &story);
+            oracle.settle(look(&node, &alice, &format!("w{writer}"), &story), &story);
         }
         if run % 20 == 19 || run + 1 == runs {
             let outcome = node.cli(&["check"]);
