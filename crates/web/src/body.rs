@@ -82,11 +82,13 @@ where
 }
 
 fn write_failed(error: std::io::Error) -> Problem {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            Problem::new(Fault::DiskFull)
-        }
-        std::io::ErrorKind::ReadOnlyFilesystem => Problem::new(Fault::ReadOnly),
-        _ => Problem::internal(&error),
+    use std::io::ErrorKind;
+    let kind = error.kind();
+    if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        Problem::new(Fault::DiskFull)
+    } else if kind == ErrorKind::ReadOnlyFilesystem {
+        Problem::new(Fault::ReadOnly)
+    } else {
+        Problem::internal(&error)
     }
 }

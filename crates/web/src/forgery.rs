@@ -24,12 +24,8 @@ pub(crate) fn is_own(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
     let own = host(uri, headers);
     // Under `Referrer-Policy: no-referrer` the origin of our own forms is `null` as well; browsers
     // that do so send `Sec-Fetch-Site`, so a bare `null` tells nothing good.
-    match headers
-        .get(ORIGIN)
-        .map(|value| value.to_str().unwrap_or(""))
-    {
-        Some(origin) => return same_host(origin, own),
-        None => {}
+    if let Some(origin) = headers.get(ORIGIN) {
+        return same_host(origin.to_str().unwrap_or(""), own);
     }
     match headers
         .get(REFERER)

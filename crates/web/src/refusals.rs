@@ -1,5 +1,10 @@
 //! From the errors of `files` and `sharing` to what a client is told.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "errors that another crate may add are our fault until they have a text"
+)]
+
 use files::{FilesError, ReadError, Refusal};
 use sharing::SharingError;
 

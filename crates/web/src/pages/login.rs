@@ -52,9 +52,12 @@ fn draw(
 ) -> Response<Body> {
     let t = call.language;
     let title = t.text("login-title");
-    let message = problem.map(|problem| match problem.fault {
-        Fault::SignIn => t.text("login-wrong"),
-        ref fault => fault.message(t),
+    let message = problem.map(|problem| {
+        if problem.fault == Fault::SignIn {
+            t.text("login-wrong")
+        } else {
+            problem.fault.message(t)
+        }
     });
     let mut response = call
         .frame(&title, Section::None, Width::Middle)
@@ -169,10 +172,8 @@ fn draw_code(call: &Call, next: &str, problem: Option<&Problem>) -> Response<Bod
     let mut response = frame.page(&html! {
         div class="welcome" { (icon("shield")) h1 { (title) } p { (t.text("code-text")) } }
         @if let Some(problem) = problem {
-            @let message = match problem.fault {
-                Fault::SignIn => Fault::WrongCode.message(t),
-                ref fault => fault.message(t),
-            };
+            @let wrong = problem.fault == Fault::SignIn;
+            @let message = if wrong { Fault::WrongCode.message(t) } else { problem.fault.message(t) };
             (notice(Tone::Bad, &html! { span data-problem { (message) } }))
         }
         form class="card stack" method="post" action="/login/code" {

@@ -18,11 +18,14 @@ pub(crate) fn draw(
     account: Option<&Account>,
 ) -> Response<Body> {
     let t = language;
-    let title = match &problem.fault {
-        Fault::NotFound => t.text("problem-title-not-found"),
-        Fault::Forbidden | Fault::Foreign => t.text("problem-title-refused"),
-        Fault::Internal => t.text("problem-title-ours"),
-        _ => t.text("problem-title"),
+    let title = if problem.fault == Fault::NotFound {
+        t.text("problem-title-not-found")
+    } else if matches!(problem.fault, Fault::Forbidden | Fault::Foreign) {
+        t.text("problem-title-refused")
+    } else if problem.fault == Fault::Internal {
+        t.text("problem-title-ours")
+    } else {
+        t.text("problem-title")
     };
     let frame = Frame {
         app,

@@ -89,9 +89,12 @@ fn draw_lock(call: &Call, problem: Option<&Problem>) -> Response<Body> {
         .path()
         .trim_end_matches("/unlock")
         .trim_end_matches('/');
-    let message = problem.map(|problem| match problem.fault {
-        Fault::SignIn => Fault::WrongPassword.message(t),
-        ref fault => fault.message(t),
+    let message = problem.map(|problem| {
+        if problem.fault == Fault::SignIn {
+            Fault::WrongPassword.message(t)
+        } else {
+            problem.fault.message(t)
+        }
     });
     let mut response = call.frame(&title, Section::None, Width::Middle).page(&html! {
         div class="welcome" { (icon("lock")) h1 { (title) } p { (t.text("visitor-lock-text")) } }
@@ -380,7 +383,7 @@ async fn send(call: Call, inline: bool) -> Answer {
     let delivery = call
         .blocking(move |app| {
             let content = app.files.open_content(visit.entry.fid)?;
-            let counts = starts && !(inline && !limited);
+            let counts = starts && (!inline || limited);
             if counts && !app.sharing.count_download(link.id)? {
                 return Err(Problem::NOT_FOUND);
             }
