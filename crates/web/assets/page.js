@@ -3,6 +3,14 @@
 
 const find = (root, selector) => [...root.querySelectorAll(selector)];
 
+/** Times are UTC in the source; here they become the reader's own. */
+for (const time of find(document, "time[datetime]")) {
+  const at = new Date(time.dateTime);
+  if (Number.isNaN(at.valueOf())) continue;
+  const two = (n) => String(n).padStart(2, "0");
+  time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
 /** Buttons with data-copy put the value of the named field on the clipboard. */
 for (const button of find(document, "[data-copy]")) {
   if (!navigator.clipboard) continue;

@@ -152,7 +152,7 @@ async fn list(call: Call) -> Answer {
             (table(t, &visit, &listing, look, powers, &here))
         }
         @if own {
-            p class="soft small" { (t.with("folder-used", &[("used", used.into())])) }
+            p class="soft small after" { (t.with("folder-used", &[("used", used.into())])) }
         }
         (done::undo(t, &query, &format!("/restore/{here}")))
     }))

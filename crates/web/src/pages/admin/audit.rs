@@ -93,8 +93,8 @@ pub(crate) async fn show(call: Call) -> Answer {
             } @else {
                 table class="rows" {
                     thead { tr {
-                        th scope="col" { (t.text("audit-when")) }
-                        th scope="col" { (t.text("audit-who")) }
+                        th class="wide-only" scope="col" { (t.text("audit-when")) }
+                        th class="wide-only" scope="col" { (t.text("audit-who")) }
                         th class="wide-only" scope="col" { (t.text("audit-from")) }
                         th scope="col" { (t.text("audit-what")) }
                     } }
@@ -116,8 +116,8 @@ fn draw_row(t: Language, row: &AuditRow) -> maud::Markup {
     };
     html! {
         tr {
-            td class="when small" { (moment(Timestamp(row.at_ms))) }
-            td class="break" {
+            td class="when small wide-only" { (moment(Timestamp(row.at_ms))) }
+            td class="break wide-only" {
                 (row.actor)
                 div class="soft small" { (row.via) }
             }
@@ -125,6 +125,9 @@ fn draw_row(t: Language, row: &AuditRow) -> maud::Markup {
             td class="break" {
                 span class=(tone) { (row.action) @if row.count > 1 { " ×" (row.count) } } " "
                 span class="small" { (row.target) }
+                span class="under" {
+                    (row.actor) " · " (moment(Timestamp(row.at_ms))) " · " (row.address)
+                }
                 div class="soft small" {
                     @if !row.detail.is_empty() { (row.detail) " " }
                     @if let (Some(old), Some(new)) = (row.old_rev, row.new_rev) {
