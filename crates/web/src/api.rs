@@ -1,3 +1,4 @@
 //! JSON for scripts with an app password, mirroring what pages do.
 
 pub(crate) mod node;
+pub(crate) mod tree;

@@ -264,6 +264,61 @@ mod tests {
         }
     }
 
+    /// What stands between tags in a template: a literal that opens a block, a line, or follows
+    /// another piece. Attributes (`name="…"`), arguments and comparisons have something else before.
+    fn visible_literals(template: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        let mut rest = template;
+        let mut before = String::new();
+        while let Some(start) = rest.find('"') {
+            before.push_str(&rest[..start]);
+            let Some(length) = rest[start + 1..].find('"') else {
+                break;
+            };
+            let literal = &rest[start + 1..start + 1 + length];
+            let opens = before.trim_end().ends_with(['{', '}', ';']);
+            let beside = before.ends_with(") ") || before.ends_with("\" ");
+            if (opens || beside) && literal.chars().any(char::is_alphabetic) {
+                found.push(literal);
+            }
+            before = "\"".to_owned();
+            rest = &rest[start + length + 2..];
+        }
+        found
+    }
+
+    #[test]
+    fn no_page_holds_a_visible_text_of_its_own() {
+        let mut files = Vec::new();
+        let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages");
+        sources(&pages, &mut files);
+        for (file, text) in files {
+            let product = text.split("#[cfg(test)]").next().unwrap();
+            for template in product.split("html! {").skip(1) {
+                let template = template.split("\n}\n").next().unwrap();
+                let own = visible_literals(template);
+                // Parts of addresses and of machine words may stand beside values.
+                let shown: Vec<_> = own
+                    .into_iter()
+                    .filter(|literal| !literal.starts_with('/') && !literal.contains("/dav/"))
+                    .filter(|literal| *literal != "true" && *literal != "false")
+                    .filter(|literal| !literal.starts_with("button"))
+                    .collect();
+                assert!(shown.is_empty(), "{file} shows {shown:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_visible_text_in_a_template_is_noticed() {
+        let check = |template, expected: &[&str]| {
+            assert_eq!(visible_literals(template), expected, "{template}");
+        };
+        check("p class=\"soft\" { \"Hello\" }", &["Hello"]);
+        check("b { (name) \" is here\" }", &[" is here"]);
+        check("a href=\"/x\" { (t.text(\"shell-skip\")) } \" · \"", &[]);
+    }
+
     #[test]
     fn the_reader_gets_the_best_language_that_we_speak() {
         let check = |header: &str, expected| {

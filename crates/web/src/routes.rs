@@ -165,6 +165,11 @@ const ADMIN_PAGES: &[Route] = rows! { Page:
 
 const PROGRAMS: &[Route] = rows! { Program:
     "GET" ["/api/status"] ACCOUNT_SEE Route => api::node::status;
+    "GET" ["/api/files/{*path}"] ENTRY_LIST Tree => api::tree::list;
+    "DELETE" ["/api/files/{*path}"] ENTRY_DELETE Tree => api::tree::delete;
+    "POST" ["/api/folders/{*path}"] ENTRY_CREATE Tree => api::tree::make_folder;
+    "POST" ["/api/move/{*path}"] ENTRY_DELETE Tree => api::tree::move_entry;
+    "GET" ["/api/links"] ACCOUNT_SEE Route => api::tree::links;
     "GET" ["/metrics"] METRICS Route => api::node::metrics;
 };
 

@@ -239,7 +239,7 @@ pub(crate) async fn show_move(call: Call) -> Answer {
     Ok(call.frame(&title, Section::Files, Width::Narrow).page(&html! {
         div class="headline" { h1 { (title) } }
         section class="card flush" {
-            div class="list-foot" { (super::folder::crumb_list(t, &steps)) }
+            div class="list-foot" { (super::folder::crumb_list(t, &steps, false)) }
             table class="rows" { tbody {
                 @for folder in &folders {
                     @let moving = to == visit.at.path && names.contains(folder);

@@ -244,18 +244,19 @@ pub(crate) fn crumbs(t: Language, space: &Space, path: &TreePath, own: bool) -> 
         href = format!("{href}/{}", encode_name(name.as_str()));
         steps.push((href.clone(), name.to_string()));
     }
-    crumb_list(t, &steps)
+    crumb_list(t, &steps, true)
 }
 
-/// Links to all but the last step, which is where we are.
-pub(crate) fn crumb_list(t: Language, steps: &[(String, String)]) -> Markup {
+/// Links to all but the last step, which is where we are, and is the heading of most pages.
+pub(crate) fn crumb_list(t: Language, steps: &[(String, String)], heading: bool) -> Markup {
     let last = steps.len().saturating_sub(1);
     html! {
         nav aria-label=(t.text("folder-path")) {
             ol class="crumbs" {
                 @for (at, (href, name)) in steps.iter().enumerate() {
                     li {
-                        @if at == last { h1 class="crumbs" aria-current="page" { (name) } }
+                        @if at == last && heading { h1 class="crumbs" aria-current="page" { (name) } }
+                        @else if at == last { span aria-current="page" { (name) } }
                         @else { a href=(href) { (name) } }
                     }
                 }

@@ -199,7 +199,7 @@ async fn draw_folder(call: Call) -> Answer {
     let downloads = link.right != LinkRight::View;
     Ok(call.frame(&title, Section::None, Width::Wide).page(&html! {
         @if let Some(notice) = done::done(t, &query) { (notice) }
-        div class="headline" { (crumb_list(t, &steps)) }
+        div class="headline" { (crumb_list(t, &steps, true)) }
         @if edits {
             (tools(t, &format!("{base}/upload{here}"), &format!("{base}/new-folder{here}")))
         }
@@ -302,7 +302,7 @@ fn draw_file(call: &Call) -> Answer {
     // A look would be as good as a download, so where downloads are counted nothing loads by itself.
     let counted = link.downloads_max.is_some();
     Ok(call.frame(&title, Section::None, Width::Narrow).page(&html! {
-        div class="headline" { (crumb_list(t, &steps)) }
+        div class="headline" { (crumb_list(t, &steps, true)) }
         section class="card flush" aria-label=(t.text("file-preview")) {
             @if counted {
                 div class="preview" { (icon_of("icon", super::folder::media_icon(entry.name.as_str()))) }
@@ -333,7 +333,11 @@ pub(crate) async fn download(call: Call) -> Answer {
 
 /// `GET /s/TOKEN/view[/path]`: only kinds that are shown, also where downloads are not allowed.
 pub(crate) async fn view(call: Call) -> Answer {
-    if !Media::of(call.visit()?.entry.name.as_str()).is_shown() {
+    let entry = &call.visit()?.entry;
+    if entry.is_folder() {
+        return Err(Problem::new(Fault::IsAFolder));
+    }
+    if !Media::of(entry.name.as_str()).is_shown() {
         return Err(Problem::new(Fault::Forbidden));
     }
     send(call, true).await

@@ -136,7 +136,7 @@ fn test(test: &IfTest) -> Test {
 }
 
 /// The tags that can be one of ours; a foreign one never matches.
-fn etags(list: &EtagList, strong: bool) -> EtagSet {
+pub(crate) fn etags(list: &EtagList, strong: bool) -> EtagSet {
     match list {
         EtagList::Any => EtagSet::Any,
         EtagList::Of(tags) => {

@@ -10,7 +10,7 @@
 
 mod access;
 mod body;
-mod conditions;
+pub(crate) mod conditions;
 mod content;
 mod fragment;
 mod get;

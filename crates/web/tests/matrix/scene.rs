@@ -215,7 +215,9 @@ impl Node {
             (false, false, "MKCOL") => "alice/Shared/sub/new",
             (false, false, _) => "alice/Shared/file.txt",
         };
-        let path = if pattern.starts_with("/dav/principals") {
+        let path = if pattern.starts_with("/api/folders/") {
+            "alice/Shared/sub"
+        } else if pattern.starts_with("/dav/principals") {
             "alice/"
         } else {
             entry
@@ -238,6 +240,9 @@ impl Node {
             .header("host", "home.example:8443")
             .header("sec-fetch-site", "same-origin");
         let mut body = "";
+        if route.caller == web::Caller::Program && method != "GET" {
+            request = request.header("if-match", "\"0.0\"");
+        }
         if route.caller == web::Caller::Page && method == "POST" {
             request = request.header("content-type", "application/x-www-form-urlencoded");
         }
