@@ -62,6 +62,7 @@ nav-shared = Shared with me
 nav-links = Links
 nav-trash = Trash
 nav-admin = Administration
+nav-manage = Admin
 nav-account = My account
 nav-sign-out = Sign out
 

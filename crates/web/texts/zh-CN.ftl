@@ -62,6 +62,7 @@ nav-shared = 与我共享
 nav-links = 链接
 nav-trash = 回收站
 nav-admin = 管理
+nav-manage = 管理
 nav-account = 我的账户
 nav-sign-out = 退出登录
 

@@ -70,7 +70,7 @@ fn state_badge(t: Language, state: LinkState) -> Markup {
 
 fn conditions(t: Language, link: &Link) -> Markup {
     html! {
-        @if link.password { (icon("lock")) (t.text("link-with-password")) " · " }
+        @if link.password { (icon("lock")) " " (t.text("link-with-password")) " · " }
         @if let Some(expires) = link.expires { (t.text("link-until")) " " (moment(expires)) " · " }
         @match link.downloads_max {
             Some(max) => {

@@ -107,7 +107,7 @@ impl Frame<'_> {
                     (item(Section::Links, "/links", "link", t.text("nav-links")))
                     (item(Section::Trash, "/trash", "bin", t.text("nav-trash")))
                     @if account.owner {
-                        (item(Section::Admin, "/admin", "gear", t.text("nav-admin")))
+                        (item(Section::Admin, "/admin", "gear", t.text("nav-manage")))
                     }
                 }
                 details class="who" {
