@@ -6,6 +6,7 @@ use std::path::PathBuf;
 const PACKAGES: &[(&str, &str)] = &[
     ("mount.davfs", "davfs2"),
     ("apache2", "apache2-bin"),
+    ("apache2", "apache2-bin"),
     ("gio", "libglib2.0-bin"),
     ("gvfsd", "gvfs-daemons"),
     ("dbus-run-session", "dbus-daemon"),

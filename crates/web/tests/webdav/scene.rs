@@ -117,10 +117,15 @@ impl Node {
         self.folder.path().join("home/alice").join(name)
     }
 
-    /// Temporary files that are left on the home volume.
+    /// Temporary files that stay. What was given up is removed beside its answer, not before it.
     pub(crate) fn temps(&self) -> usize {
         let temps: &Path = &self.folder.path().join("home/.cumulet/tmp");
-        std::fs::read_dir(temps).unwrap().count()
+        let count = || std::fs::read_dir(temps).unwrap().count();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while count() > 0 && std::time::Instant::now() < until {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        count()
     }
 
     pub(crate) fn request<'a>(&'a self, method: &str, path: &str) -> Call<'a> {
