@@ -90,7 +90,11 @@ fn check_in_bare_chroot(program: &Path) -> anyhow::Result<String> {
     std::fs::create_dir(bare.path().join("cloud"))?;
     let inside = || {
         let mut command = Command::new("chroot");
-        command.arg(bare.path()).arg("/cumulet").env_clear();
+        command.arg(bare.path()).arg("/cumulet");
+        // Only what finds `chroot` itself.
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
     };
     let output = inside()
