@@ -196,8 +196,7 @@ fn static_binary() -> Option<PathBuf> {
             "CUMULET_STATIC_BINARY must name the static program in CI"
         );
         eprintln!(
-            "skipped: CUMULET_STATIC_BINARY names no static program; build one with \
-             RUSTFLAGS='-C target-feature=+crt-static' cargo build --target x86_64-unknown-linux-gnu"
+            "skipped: CUMULET_STATIC_BINARY names no static program; `cargo xtask dist` builds one"
         );
     }
     named
