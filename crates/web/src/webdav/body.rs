@@ -24,7 +24,7 @@ const PIECE_BYTES: usize = 256 << 10;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// How much of an unwanted body is read so that the client hears the refusal.
-const DRAIN_BYTES_MAX: usize = 1 << 20;
+const DRAIN_BYTES_MAX: usize = 4 << 20;
 
 /// The next bytes; `None` at the end.
 async fn next(body: &mut Body) -> Step<Option<Bytes>> {
@@ -52,6 +52,8 @@ pub(super) async fn whole(mut body: Body, limit: usize) -> Step<Bytes> {
         let length = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
         if length > limit {
             let message = format!("the body is longer than {limit} bytes, the limit here");
+            // Else the connection is reset under the client before it reads the refusal.
+            drain(body).await;
             return Err(Refused::text(StatusCode::PAYLOAD_TOO_LARGE, &message));
         }
         if first.is_none() {
