@@ -45,8 +45,6 @@ pub(crate) fn soak(options: &Options) -> anyhow::Result<bool> {
     let binary = program.to_str().context("the program's path is not text")?;
     let mut node = Node::of(binary)
         .folder(&scratch.path().join("cloud"))
-        // As the systemd unit starts it (decision 0013).
-        .env("MALLOC_ARENA_MAX", "2")
         .start();
     let people = people::all(&node)?;
     let began = Instant::now();

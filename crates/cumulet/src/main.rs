@@ -7,6 +7,7 @@
 mod arguments;
 mod commands;
 mod console;
+mod heap;
 mod print;
 mod secret;
 mod when;
@@ -19,6 +20,7 @@ use node::Failure;
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    heap::bound();
     let arguments = Arguments::parse();
     let json = arguments.json;
     match run(arguments) {
