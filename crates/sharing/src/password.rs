@@ -2,15 +2,11 @@
 //!
 //! Stored as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH` (base 64 without padding); the pepper is
 //! argon2's secret input and not in the database.
-//!
-//! The memory of a check is kept for the next one: given back, 19 MiB pieces end up scattered over
-//! the heaps of the C library, and a node grows with each pair of checks that meet (measured: 37
-//! MiB in one step).
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Params, Version};
 use data_encoding::BASE64_NOPAD;
 
 use crate::SharingError;
@@ -34,8 +30,6 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Passwords {
     counts: Mutex<Counts>,
     freed: Condvar,
-    /// Memory of checks that have ended, wiped; at most one for each that may run.
-    memories: Mutex<Vec<Vec<Block>>>,
 }
 
 #[derive(Default)]
@@ -62,7 +56,7 @@ impl Passwords {
     pub(crate) fn hash(&self, keys: &Keys, password: &str) -> Result<String, SharingError> {
         let _turn = self.turn()?;
         let salt: [u8; 16] = random()?;
-        let hash = self.run(keys, password, &salt, MEMORY_KIB, PASSES)?;
+        let hash = run(keys, password, &salt, MEMORY_KIB, PASSES)?;
         Ok(format!(
             "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${}${}",
             BASE64_NOPAD.encode(&salt),
@@ -83,7 +77,7 @@ impl Passwords {
         let stored = stored.unwrap_or_default();
         let _turn = self.turn()?;
         let short = Some(password).filter(|p| p.len() <= PASSWORD_BYTES_MAX);
-        let hash = self.run(
+        let hash = run(
             keys,
             short.unwrap_or(""),
             &stored.salt,
@@ -92,45 +86,6 @@ impl Passwords {
         )?;
         let equal = constant_time_equal(&hash, &stored.hash);
         Ok(known && short.is_some() && equal)
-    }
-
-    fn run(
-        &self,
-        keys: &Keys,
-        password: &str,
-        salt: &[u8],
-        memory_kib: u32,
-        passes: u32,
-    ) -> Result<[u8; 32], SharingError> {
-        let damaged = |error: argon2::Error| SharingError::Damaged {
-            what: "password",
-            why: error.to_string(),
-        };
-        let params = Params::new(memory_kib, passes, 1, Some(32)).map_err(damaged)?;
-        let blocks = params.block_count();
-        let argon2 =
-            Argon2::new_with_secret(keys.pepper(), Algorithm::Argon2id, Version::V0x13, params)
-                .map_err(damaged)?;
-        let mut memory = self.memories().pop().unwrap_or_default();
-        memory.resize(blocks, Block::default());
-        let mut hash = [0; 32];
-        let done = argon2.hash_password_into_with_memory(
-            password.as_bytes(),
-            salt,
-            &mut hash,
-            memory.as_mut_slice(),
-        );
-        memory.fill(Block::default());
-        // Only the usual size is kept: a stored hash may ask for more.
-        if memory_kib == MEMORY_KIB {
-            self.memories().push(memory);
-        }
-        done.map_err(damaged)?;
-        Ok(hash)
-    }
-
-    fn memories(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&self) -> Result<Turn<'_>, SharingError> {
@@ -218,6 +173,28 @@ impl Stored {
         (stored.memory_kib <= MEMORY_KIB_MAX && stored.passes <= 16 && stored.hash.len() == 32)
             .then_some(stored)
     }
+}
+
+fn run(
+    keys: &Keys,
+    password: &str,
+    salt: &[u8],
+    memory_kib: u32,
+    passes: u32,
+) -> Result<[u8; 32], SharingError> {
+    let damaged = |error: argon2::Error| SharingError::Damaged {
+        what: "password",
+        why: error.to_string(),
+    };
+    let params = Params::new(memory_kib, passes, 1, Some(32)).map_err(damaged)?;
+    let argon2 =
+        Argon2::new_with_secret(keys.pepper(), Algorithm::Argon2id, Version::V0x13, params)
+            .map_err(damaged)?;
+    let mut hash = [0; 32];
+    argon2
+        .hash_password_into(password.as_bytes(), salt, &mut hash)
+        .map_err(damaged)?;
+    Ok(hash)
 }
 
 #[cfg(test)]
