@@ -1,4 +1,4 @@
-//! Edits made behind our back: found on the disk, brought into the catalog (`commit.md`, notes).
+//! Edits made behind our back: found on the disk, brought into the catalog (`docs/formats/commit.md`, readers).
 //!
 //! Hints say where to look ([`pool::watch`], readers and writers that met a difference); a scan of
 //! everything runs once an hour and finds what no hint told. [`compare`] says what differs,
