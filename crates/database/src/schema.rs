@@ -36,7 +36,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
-         PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8000;
+         PRAGMA temp_store=MEMORY; PRAGMA cache_size=-4000;
          PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA journal_size_limit=67108864;"
     ))?;
     connection.set_prepared_statement_cache_capacity(128);
@@ -65,7 +65,7 @@ pub(crate) fn connect_reader(path: &Path) -> Result<Connection, DatabaseError> {
     let connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(
-        "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2000;",
+        "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1000;",
     )?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
