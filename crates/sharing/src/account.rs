@@ -4,14 +4,10 @@ use protocol::{AccountId, EntryName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::password::check_strength;
-use crate::{Sharing, SharingError, cut, session};
+use crate::{Sharing, SharingError, cut};
 
 /// Longest name of an account in bytes.
 pub const ACCOUNT_NAME_BYTES_MAX: usize = 64;
-/// Fewest characters of an account's password.
-pub const PASSWORD_CHARS_MIN: usize = 8;
-/// Longest password in bytes, of accounts and links; bounds what is hashed.
-pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Most accounts of one node.
 pub const ACCOUNTS_MAX: u32 = 10_000;
 
@@ -81,56 +77,6 @@ impl Sharing {
             name: cut(text, 80).to_owned(),
             why,
         })
-    }
-
-    /// Sets a new password (an owner or the console does it for somebody); ends all sessions of
-    /// the account but `keep_session`.
-    pub fn set_password(
-        &self,
-        account: AccountId,
-        password: &str,
-        keep_session: Option<i64>,
-    ) -> Result<(), SharingError> {
-        let name = self.present(account)?.name;
-        check_strength(name.as_str(), password)?;
-        let hash = self.0.passwords.hash(&self.0.keys, password)?;
-        self.change_account(account, move |tx| {
-            tx.execute(
-                "UPDATE account SET password = ?2 WHERE id = ?1",
-                params![account.0, hash],
-            )?;
-            session::end_others(tx, account, keep_session)?;
-            Ok(())
-        })
-    }
-
-    /// A person changes their own password and proves the old one; ends all other sessions.
-    pub fn change_password(
-        &self,
-        account: AccountId,
-        old: &str,
-        new: &str,
-        keep_session: Option<i64>,
-    ) -> Result<(), SharingError> {
-        if !self.check_password(account, old)? {
-            return Err(SharingError::WrongPassword);
-        }
-        self.set_password(account, new, keep_session)
-    }
-
-    /// True if the password is the account's: before something dangerous. Not rate limited;
-    /// only for somebody who is signed in.
-    pub fn check_password(&self, account: AccountId, password: &str) -> Result<bool, SharingError> {
-        let stored: Option<String> = self.read(|c| {
-            Ok(
-                c.prepare_cached("SELECT password FROM account WHERE id = ?1")?
-                    .query_row([account.0], |row| row.get(0))
-                    .optional()?,
-            )
-        })?;
-        self.0
-            .passwords
-            .verify(&self.0.keys, stored.as_deref(), password)
     }
 
     /// Removes an account with its sessions, app passwords, links and grants; the person's files
@@ -220,7 +166,7 @@ impl Sharing {
         self.read(|c| by_id(c, id))
     }
 
-    fn present(&self, account: AccountId) -> Result<Account, SharingError> {
+    pub(crate) fn present(&self, account: AccountId) -> Result<Account, SharingError> {
         self.account_by_id(account)?
             .ok_or_else(|| SharingError::NoAccount(account.to_string()))
     }

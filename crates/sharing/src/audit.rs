@@ -13,10 +13,12 @@
 mod chain;
 mod cut;
 mod event;
+mod export;
 mod head;
 mod query;
 mod record;
 mod refusal;
+mod row;
 mod verify;
 
 use std::collections::HashMap;
@@ -27,7 +29,8 @@ use protocol::{Fid, Hash, NodeId, Timestamp};
 
 pub use event::{Action, Event, Outcome};
 pub use head::{HEAD_FILE, Head};
-pub use query::{AuditFilter, AuditPage, AuditRow, PAGE_ROWS_MAX};
+pub use query::{AuditFilter, AuditPage, PAGE_ROWS_MAX};
+pub use row::AuditRow;
 pub use verify::{AuditReport, Finding, Source, verify_offline};
 
 /// What the log keeps in memory.

@@ -7,7 +7,8 @@ use database::DatabaseError;
 use protocol::AccountId;
 use thiserror::Error;
 
-use crate::account::{ACCOUNT_NAME_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
+use crate::account::ACCOUNT_NAME_BYTES_MAX;
+use crate::password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 
 /// A refusal or failure of everything but a login.
 #[derive(Debug, Error)]

@@ -22,6 +22,7 @@ mod grant;
 mod keys;
 mod link;
 mod login;
+mod new_password;
 mod password;
 pub mod permission;
 mod schema;
@@ -44,9 +45,7 @@ use keys::Keys;
 use password::Passwords;
 
 pub use access::Visibility;
-pub use account::{
-    ACCOUNT_NAME_BYTES_MAX, ACCOUNTS_MAX, Account, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN,
-};
+pub use account::{ACCOUNT_NAME_BYTES_MAX, ACCOUNTS_MAX, Account};
 pub use actor::{Asker, Client, Place, Via, Who};
 pub use app_password::{APP_PASSWORDS_MAX, AppPassword};
 pub use audit::{Action, AuditFilter, AuditPage, AuditReport, AuditRow, Event, Outcome};
@@ -54,6 +53,7 @@ pub use error::{LoginError, SharingError};
 pub use grant::{GRANTS_MAX, Grant, Grantee, LanOnly};
 pub use link::{LINKS_MAX, Link, LinkRight, LinkState, LinksOf, NewLink};
 pub use login::Step;
+pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 pub use permission::{Access, Decision, Need, Object, Right, Service, Target};
 pub use schema::SCHEMA;
 pub use session::{SESSION_AGE_MAX, SESSION_IDLE_MAX, SESSIONS_MAX, Session, SessionInfo};

@@ -8,9 +8,8 @@ use std::net::IpAddr;
 use protocol::{AccountId, Fid, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::account::PASSWORD_BYTES_MAX;
 use crate::keys::{SecretHash, Use, from_token, random, to_token};
-use crate::password::constant_time_equal;
+use crate::password::{PASSWORD_BYTES_MAX, constant_time_equal};
 use crate::throttle::{self, Guess, Kind};
 use crate::{LoginError, Sharing, SharingError};
 

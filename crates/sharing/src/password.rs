@@ -10,8 +10,12 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use data_encoding::BASE64_NOPAD;
 
 use crate::SharingError;
-use crate::account::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 use crate::keys::{Keys, random};
+
+/// Fewest characters of an account's password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Longest password in bytes, of accounts and links; bounds what is hashed.
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
 
 /// Memory of one check in KiB: 19 MiB, with two passes the first choice of the OWASP cheat sheet.
 const MEMORY_KIB: u32 = 19 * 1024;

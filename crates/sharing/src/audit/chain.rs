@@ -5,7 +5,7 @@
 use protocol::{Hash, NodeId};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::query::{AuditRow, number};
+use super::row::{AuditRow, number};
 
 /// The hash that row 1 follows on; binds a log to its node.
 pub(crate) fn genesis(node: &NodeId) -> Hash {

@@ -9,8 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::event::{Action, Event};
-use super::head::signature_from_hex;
-use super::query::{number, to_sql};
+use super::row::{number, to_sql};
 use crate::{Sharing, SharingError};
 
 /// Most rows of one cut, so that other writers do not wait for long.
@@ -78,6 +77,15 @@ impl CutFile {
             signature: signature_from_hex(&self.signature)?,
         })
     }
+}
+
+/// Reads a signature as exports write it.
+pub(crate) fn signature_from_hex(text: &str) -> Result<Signature, String> {
+    HEXLOWER
+        .decode(text.as_bytes())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| "its signature is not 128 hexadecimal digits".to_owned())
 }
 
 fn signed_bytes(node: &NodeId, seq: u64, hash: &Hash, at: Timestamp) -> Vec<u8> {

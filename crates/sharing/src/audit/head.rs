@@ -17,9 +17,9 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::chain;
-use super::cut::Cut;
+use super::cut::{Cut, signature_from_hex};
 use super::event::{Action, Event, Outcome};
-use super::query::to_sql;
+use super::row::to_sql;
 use crate::{Sharing, SharingError};
 
 /// Name of the head's file in the state folder.
@@ -116,14 +116,6 @@ impl HeadFile {
             signature: signature_from_hex(&self.signature)?,
         })
     }
-}
-
-pub(crate) fn signature_from_hex(text: &str) -> Result<Signature, String> {
-    HEXLOWER
-        .decode(text.as_bytes())
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| "its signature is not 128 hexadecimal digits".to_owned())
 }
 
 fn signed_bytes(node: &NodeId, count: u64, hash: &Hash, at: Timestamp) -> Vec<u8> {

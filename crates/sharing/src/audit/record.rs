@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chain;
 use super::event::{Action, Event};
-use super::query::{AuditRow, to_sql};
+use super::row::{AuditRow, to_sql};
 use crate::actor::Asker;
 use crate::{Sharing, SharingError, cut};
 

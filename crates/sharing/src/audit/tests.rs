@@ -153,7 +153,7 @@ fn a_rewritten_chain_is_found() {
         connection
             .execute(
                 "UPDATE audit SET actor = ?2, hash = ?3 WHERE seq = ?1",
-                rusqlite::params![query::to_sql(row.seq), row.actor, &previous.0[..]],
+                rusqlite::params![row::to_sql(row.seq), row.actor, &previous.0[..]],
             )
             .unwrap();
     }

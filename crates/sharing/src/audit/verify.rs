@@ -10,8 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::chain;
 use super::cut::Cut;
 use super::event::Action;
+use super::export::{EXPORT_FORMAT, EXPORT_VERSION, ExportHeader};
 use super::head::Head;
-use super::query::{AuditRow, EXPORT_FORMAT, EXPORT_VERSION, ExportHeader, for_each_row};
+use super::row::{AuditRow, for_each_row};
 use crate::{Sharing, SharingError};
 
 /// Where the rows are.
