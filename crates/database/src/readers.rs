@@ -11,7 +11,7 @@ use crate::{DatabaseError, schema};
 /// Connections that may read at the same time.
 const READERS_MAX: usize = 12;
 
-/// Connections kept open while nobody reads; each holds a page cache of up to 1 MB.
+/// Connections kept open while nobody reads; each holds a small page cache.
 const READERS_KEPT: usize = 4;
 
 /// How long a reader waits for a connection.

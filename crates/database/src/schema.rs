@@ -29,6 +29,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages of write-ahead log after which COMMIT moves them into the file: 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4096;
 
+/// Pages that the writing connection keeps between transactions, in KiB; behind it is the kernel's
+/// cache. A transaction may hold more: with `cache_spill` off its pages go to the log once, at COMMIT,
+/// and what is above the limit is given back then. Small, so that it is full soon and memory stays
+/// flat from then on (docs/decisions/0013-memory-that-stays-flat.md).
+const WRITER_CACHE_KIB: u32 = 1536;
+
+/// Pages that a reading connection keeps, in KiB: the inner nodes of the trees of 100,000 entries.
+const READER_CACHE_KIB: u32 = 256;
+
 /// Opens the file for writing, with the settings that make a COMMIT durable.
 pub(crate) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     create_private(path)?;
@@ -36,7 +45,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
-         PRAGMA temp_store=MEMORY; PRAGMA cache_size=-4000;
+         PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{WRITER_CACHE_KIB}; PRAGMA cache_spill=OFF;
          PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA journal_size_limit=67108864;"
     ))?;
     connection.set_prepared_statement_cache_capacity(128);
@@ -64,9 +73,9 @@ pub(crate) fn connect_reader(path: &Path) -> Result<Connection, DatabaseError> {
     // changes.
     let connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.execute_batch(
-        "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1000;",
-    )?;
+    connection.execute_batch(&format!(
+        "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{READER_CACHE_KIB};"
+    ))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
