@@ -3,6 +3,15 @@
 //!
 //! The kernel names a folder by its file handle; [`kernel::open_handle`] turns it into a
 //! descriptor and that into a path. Paths are remembered until a folder moves or goes.
+//!
+//! The mark covers the whole file system, so other programs' work beside our volumes is reported
+//! too. A folder outside of every volume that is heard of again and again gets an ignore mark of
+//! its own (Linux 6.0): the kernel then says nothing more about it, and a busy neighbor costs nothing.
+//!
+//! Invariant: no folder inside a volume has an ignore mark once its arrival there was read. A
+//! folder that moves into a volume is reported by the folder that it moves to, which has no such
+//! mark; all ignore marks go then, before the hint, so that who follows the hint sees what was
+//! not reported, and what comes later is reported.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,11 +29,19 @@ mod kernel;
 /// Most remembered folders; beyond, all are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
+/// A folder outside of every volume is ignored after so many events of it: most are heard of once.
+const HEARD_MAX: u32 = 4;
+
+/// Most ignore marks; beyond, all are let go. The kernel also drops one with its folder's inode.
+const IGNORED_MAX: usize = 20_000;
+
 #[derive(Debug)]
 pub(super) struct Fanotify {
     fd: OwnedFd,
     roots: Vec<Marked>,
-    remembered: HashMap<(WatchKey, Handle), Option<VolumePath>>,
+    remembered: HashMap<Folder, Place>,
+    /// Ignore marks that were set since all were let go; `None` where the kernel has none.
+    ignored: Option<usize>,
     /// Events of this process are left out.
     skipped_pid: Option<i32>,
 }
@@ -33,6 +50,18 @@ pub(super) struct Fanotify {
 struct Marked {
     root: Root,
     file_system: u64,
+}
+
+/// A folder as the kernel names it.
+type Folder = (u64, Handle);
+
+/// Where a folder lies.
+#[derive(Debug, Clone)]
+enum Place {
+    /// In a volume, or in several that lie in each other.
+    Inside(Vec<(WatchKey, VolumePath)>),
+    /// In none, or gone; with the number of events of it so far.
+    Outside(u32),
 }
 
 /// A file handle as name_to_handle_at(2) would give it.
@@ -48,6 +77,7 @@ impl Fanotify {
             fd: kernel::init()?,
             roots: Vec::new(),
             remembered: HashMap::new(),
+            ignored: Some(0),
             skipped_pid: (!own_writes).then(|| rustix::process::getpid().as_raw_nonzero().get()),
         })
     }
@@ -64,6 +94,8 @@ impl Fanotify {
             kernel::mark(self.fd.as_fd(), root.fd.as_fd(), true)?;
         }
         self.roots.push(Marked { root, file_system });
+        // What was outside may be inside now.
+        self.forget();
         Ok(())
     }
 
@@ -72,7 +104,7 @@ impl Fanotify {
             return;
         };
         let marked = self.roots.swap_remove(at);
-        self.remembered.retain(|(of, _), _| *of != key);
+        self.remembered.clear();
         if !self.is_marked(marked.file_system)
             && let Err(errno) = kernel::mark(self.fd.as_fd(), marked.root.fd.as_fd(), false)
         {
@@ -107,9 +139,29 @@ impl Fanotify {
     }
 
     fn lost(&mut self, pending: &Pending) {
-        self.remembered.clear();
+        self.forget();
         for marked in &self.roots {
             pending.everything(marked.root.key);
+        }
+    }
+
+    /// Forgets all paths and lets go of all ignore marks.
+    fn forget(&mut self) {
+        self.remembered.clear();
+        if self.ignored.is_some_and(|count| count > 0)
+            && let Err(errno) = kernel::heed_all(self.fd.as_fd())
+        {
+            tracing::warn!(%errno, "fanotify");
+        }
+        self.ignored = self.ignored.and(Some(0));
+    }
+
+    /// A folder came, went or moved inside a volume.
+    fn moved(&mut self, mask: u64) {
+        if mask & libc::FAN_MOVED_TO != 0 {
+            self.forget();
+        } else {
+            self.remembered.clear();
         }
     }
 
@@ -119,24 +171,28 @@ impl Fanotify {
             self.lost(pending);
             return;
         }
-        if event.mask & libc::FAN_ONDIR != 0 && event.mask & kernel::PATHS_CHANGE != 0 {
-            self.remembered.clear();
-        }
-        if self.skipped_pid == Some(event.pid) {
+        let own = self.skipped_pid == Some(event.pid);
+        let paths_change =
+            event.mask & libc::FAN_ONDIR != 0 && event.mask & kernel::PATHS_CHANGE != 0;
+        if own {
+            if paths_change {
+                self.moved(event.mask);
+            }
             return;
         }
         for place in event.places() {
+            if !self.is_marked(place.file_system) {
+                continue;
+            }
+            let inside = self.find(place.file_system, &place.handle);
+            // Folders that move about outside change no path inside.
+            if paths_change && !inside.is_empty() {
+                self.moved(event.mask);
+            }
             let Ok(name) = std::str::from_utf8(place.name) else {
                 continue;
             };
-            for at in 0..self.roots.len() {
-                if self.roots[at].file_system != place.file_system {
-                    continue;
-                }
-                let key = self.roots[at].root.key;
-                let Some(folder) = self.folder(at, &place.handle) else {
-                    continue;
-                };
+            for (key, folder) in inside {
                 // "." stands for the folder itself, whose own attributes do not matter.
                 if name != "." && !(folder.is_top() && name == crate::path::OWN) {
                     pending.name(key, folder, name);
@@ -145,21 +201,76 @@ impl Fanotify {
         }
     }
 
-    /// The path of a folder below a root; `None` if it lies elsewhere or is gone.
-    fn folder(&mut self, at: usize, handle: &Handle) -> Option<VolumePath> {
-        let root = &self.roots[at].root;
-        let key = (root.key, handle.clone());
-        if let Some(known) = self.remembered.get(&key) {
-            return known.clone();
+    /// Where a folder lies in the volumes; empty if it lies elsewhere or is gone.
+    fn find(&mut self, file_system: u64, handle: &Handle) -> Vec<(WatchKey, VolumePath)> {
+        let folder = (file_system, handle.clone());
+        match self.remembered.get_mut(&folder) {
+            Some(Place::Inside(places)) => return places.clone(),
+            Some(Place::Outside(heard)) if *heard < HEARD_MAX => {
+                *heard += 1;
+                return Vec::new();
+            }
+            Some(Place::Outside(_)) | None => {}
         }
-        let opened = kernel::open_handle(root.fd.as_fd(), handle.kind, &handle.bytes);
-        let path: Option<PathBuf> = opened.and_then(|fd| path_of(&fd)).ok();
-        let folder = path.and_then(|path| below(&root.path, &path));
+        let known = self.remembered.remove(&folder).is_some();
+        let (places, opened) = self.resolve(file_system, handle);
+        if known && places.is_empty() {
+            self.ignore(opened);
+        }
         if self.remembered.len() >= REMEMBERED_MAX {
             self.remembered.clear();
         }
-        self.remembered.insert(key, folder.clone());
-        folder
+        let place = if places.is_empty() {
+            Place::Outside(1)
+        } else {
+            Place::Inside(places.clone())
+        };
+        self.remembered.insert(folder, place);
+        places
+    }
+
+    /// Asks the kernel where a folder lies; gives a descriptor of it too, if it is still there.
+    fn resolve(
+        &self,
+        file_system: u64,
+        handle: &Handle,
+    ) -> (Vec<(WatchKey, VolumePath)>, Option<OwnedFd>) {
+        let mut places = Vec::new();
+        let mut last = None;
+        for Marked { root, .. } in self.roots.iter().filter(|m| m.file_system == file_system) {
+            let Ok(opened) = kernel::open_handle(root.fd.as_fd(), handle.kind, &handle.bytes)
+            else {
+                continue;
+            };
+            // A folder above the volume may have another name by now.
+            let paths: Result<(PathBuf, PathBuf), Errno> =
+                path_of(&root.fd).and_then(|top| Ok((top, path_of(&opened)?)));
+            if let Ok((top, path)) = paths
+                && let Some(folder) = below(&top, &path)
+            {
+                places.push((root.key, folder));
+            }
+            last = Some(opened);
+        }
+        (places, last)
+    }
+
+    /// Wants no more events of a folder that lies in no volume.
+    fn ignore(&mut self, folder: Option<OwnedFd>) {
+        let (Some(folder), Some(count)) = (folder, self.ignored) else {
+            return;
+        };
+        if count >= IGNORED_MAX {
+            self.forget();
+            return;
+        }
+        match kernel::ignore(self.fd.as_fd(), folder.as_fd()) {
+            Ok(()) => self.ignored = Some(count + 1),
+            // Before Linux 6.0.
+            Err(Errno::INVAL) => self.ignored = None,
+            // Gone, or too many marks.
+            Err(errno) => tracing::debug!(%errno, "a folder outside of all volumes stays watched"),
+        }
     }
 }
 
@@ -242,7 +353,66 @@ impl<'a> At<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
     use super::*;
+    use crate::watch::Hint;
+
+    /// Reads until the kernel has no more; true if an event named `name`.
+    fn names(fanotify: &Fanotify, name: &str) -> bool {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut found = false;
+        while let Ok(read) = rustix::io::read(&fanotify.fd, &mut *buffer) {
+            let mut rest = &buffer[..read];
+            while let Some((event, after)) = Event::parse(rest) {
+                found |= event.places().any(|place| place.name == name.as_bytes());
+                rest = after;
+            }
+        }
+        found
+    }
+
+    fn hints(fanotify: &mut Fanotify, pending: &Pending) -> Vec<(WatchKey, Vec<Hint>)> {
+        fanotify.read(&mut [0; 64 * 1024], pending);
+        pending.take(Duration::ZERO)
+    }
+
+    #[test]
+    fn a_busy_folder_outside_is_not_heard_of_until_it_moves_inside() {
+        let both = tempfile::tempdir().unwrap();
+        let (inside, outside) = (both.path().join("inside"), both.path().join("outside"));
+        fs::create_dir(&inside).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let (Ok(mut fanotify), pending) = (Fanotify::open(true), Pending::default()) else {
+            println!("skipped: fanotify needs CAP_SYS_ADMIN");
+            return;
+        };
+        fanotify.add(Root::open(1, &inside).unwrap()).unwrap();
+        for number in 0..=HEARD_MAX {
+            fs::write(outside.join("busy"), number.to_string()).unwrap();
+            assert_eq!(hints(&mut fanotify, &pending), []);
+        }
+        assert!(fanotify.ignored.unwrap() > 0);
+        fs::write(outside.join("not heard of"), "x").unwrap();
+        assert!(!names(&fanotify, "not heard of"));
+        fs::write(inside.join("heard of"), "x").unwrap();
+        assert!(names(&fanotify, "heard of"));
+
+        fs::rename(&outside, inside.join("moved")).unwrap();
+        let names_of = |names: [&str; 1]| names.map(String::from).into();
+        let (folder, names) = (VolumePath::top(), names_of(["moved"]));
+        assert_eq!(
+            hints(&mut fanotify, &pending),
+            [(1, vec![Hint::Names { folder, names }])]
+        );
+        fs::write(inside.join("moved/later"), "x").unwrap();
+        let (folder, names) = (VolumePath::parse("moved").unwrap(), names_of(["later"]));
+        assert_eq!(
+            hints(&mut fanotify, &pending),
+            [(1, vec![Hint::Names { folder, names }])]
+        );
+    }
 
     fn event(record_length: u16) -> Vec<u8> {
         let mut record = vec![libc::FAN_EVENT_INFO_TYPE_DFID_NAME, 0];

@@ -1,4 +1,4 @@
-//! The three system calls of fanotify that no safe crate offers.
+//! The system calls of fanotify that no safe crate offers.
 //!
 //! All of the crate's unsafe code is here; each call passes plain numbers, a descriptor that lives
 //! through the call, and at most one buffer whose length the kernel is told.
@@ -66,6 +66,37 @@ pub(super) fn mark(group: BorrowedFd<'_>, root: BorrowedFd<'_>, on: bool) -> Res
     // SAFETY: both descriptors live through the call; `here` is a constant with its NUL.
     let result =
         unsafe { libc::fanotify_mark(group.as_raw_fd(), flags, WATCHED, root.as_raw_fd(), here) };
+    checked(result).map(drop)
+}
+
+/// Ignores all that happens in an open folder, though not in the folders below it. The kernel may
+/// drop the mark when it needs the memory.
+pub(super) fn ignore(group: BorrowedFd<'_>, folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = libc::FAN_MARK_ADD
+        | libc::FAN_MARK_IGNORE_SURV
+        | libc::FAN_MARK_EVICTABLE
+        | libc::FAN_MARK_ONLYDIR;
+    let here = c".".as_ptr();
+    let mask = WATCHED | libc::FAN_EVENT_ON_CHILD;
+    // SAFETY: both descriptors live through the call; `here` is a constant with its NUL.
+    let result =
+        unsafe { libc::fanotify_mark(group.as_raw_fd(), flags, mask, folder.as_raw_fd(), here) };
+    checked(result).map(drop)
+}
+
+/// Lets go of all marks of [`ignore`]; those of file systems stay.
+pub(super) fn heed_all(group: BorrowedFd<'_>) -> Result<(), Errno> {
+    let here = c"/".as_ptr();
+    // SAFETY: the descriptor lives through the call; `here` is a constant with its NUL.
+    let result = unsafe {
+        libc::fanotify_mark(
+            group.as_raw_fd(),
+            libc::FAN_MARK_FLUSH,
+            0,
+            libc::AT_FDCWD,
+            here,
+        )
+    };
     checked(result).map(drop)
 }
 

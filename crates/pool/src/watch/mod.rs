@@ -32,6 +32,9 @@ pub use pending::{FOLDER_NAMES_MAX, NAMES_MAX};
 /// The caller's number for a watched volume.
 pub type WatchKey = i64;
 
+/// How long the first of some changes waits for the others. The kernel's queue holds 16,384.
+const CROWD: Duration = Duration::from_millis(30);
+
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
@@ -262,6 +265,13 @@ impl Shared {
             {
                 tracing::error!(%errno, "watching ends; changes are found by scans only");
                 return;
+            }
+            if polls[..fds.len()]
+                .iter()
+                .any(|poll| !poll.revents().is_empty())
+            {
+                // Changes come in crowds; one turn for all of them.
+                std::thread::sleep(CROWD);
             }
             let _ = rustix::io::read(&self.wake, &mut [0; 8]);
             let mut backends = self.lock();
