@@ -30,11 +30,15 @@ pub enum Hint {
     Volume(VolumeId),
 }
 
+/// Called when a hint has come.
+type Bell = Box<dyn Fn() + Send + Sync>;
+
 /// Hints that nobody has taken yet.
 #[derive(Default)]
 pub(crate) struct Hints {
     waiting: Mutex<HashSet<Hint>>,
     arrived: Condvar,
+    bell: Mutex<Option<Bell>>,
 }
 
 impl Hints {
@@ -49,7 +53,16 @@ impl Hints {
                 None => Hint::Volume(volume),
             });
         }
+        drop(waiting);
         self.arrived.notify_one();
+        if let Some(bell) = &*self.bell.lock().unwrap_or_else(PoisonError::into_inner) {
+            bell();
+        }
+    }
+
+    /// Calls `bell` at each hint from now on, instead of the one before.
+    pub(crate) fn ring(&self, bell: impl Fn() + Send + Sync + 'static) {
+        *self.bell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(bell));
     }
 
     fn take(&self, wait: Duration) -> Vec<Hint> {

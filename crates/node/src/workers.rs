@@ -179,29 +179,26 @@ pub(crate) fn scanner(state: &Arc<State>) -> Module {
                     only_inotify: false,
                     own_writes: false,
                 };
-                let scanner = Arc::new(Scanner::new(state.files.clone(), options)?);
+                let shown = task.clone();
+                let scanner = Scanner::new(state.files.clone(), options)?
+                    .telling(move |status| show_scanner(&shown, status));
+                let scanner = Arc::new(scanner);
                 let ended = Arc::new(AtomicBool::new(false));
                 let (worker, flag) = (Arc::clone(&scanner), Arc::clone(&ended));
                 let mut work = tokio::task::spawn_blocking(move || worker.run(&flag));
-                loop {
-                    tokio::select! {
-                        done = &mut work => return done.map_err(Into::into),
-                        going_on = task.pause(SCANNER_LOOK) => {
-                            if !going_on {
-                                ended.store(true, Ordering::Relaxed);
-                                return work.await.map_err(Into::into);
-                            }
-                            show_scanner(&task, &scanner.status());
-                        }
+                tokio::select! {
+                    done = &mut work => done?,
+                    () = task.stop.cancelled() => {
+                        ended.store(true, Ordering::Relaxed);
+                        scanner.wake();
+                        work.await?;
                     }
                 }
+                Ok(())
             }
         },
     )
 }
-
-/// Time between two looks at what the scanner does.
-const SCANNER_LOOK: Duration = Duration::from_secs(1);
 
 fn show_scanner(task: &Task, status: &ScannerStatus) {
     let waits = matches!(status.doing.as_str(), "" | "waiting" | "stopped");

@@ -21,8 +21,16 @@ const STEP_ROWS: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     after: i64,
-    /// Found in this round so far.
-    found: u64,
+    round: Round,
+}
+
+/// What one round through the files came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Round {
+    /// Files that lacked their hash.
+    pub(super) found: u64,
+    /// Of these, the ones that could be read.
+    pub(super) hashed: u64,
 }
 
 /// A file with its place.
@@ -33,8 +41,8 @@ type Placed = (Row, VolumeId, VolumePath);
 pub(super) enum Step {
     /// There is more.
     More,
-    /// The round is over; so many files lacked their hash in it.
-    Round(u64),
+    /// The round is over.
+    Over(Round),
 }
 
 /// Hashes all of an open file; `None` if it changed meanwhile.
@@ -76,19 +84,18 @@ impl Files {
         loop {
             let (rows, end) = self.unhashed(cursor.after)?;
             let Some(end) = end else {
-                let round = Step::Round(cursor.found);
-                *cursor = Cursor::default();
-                return Ok(round);
+                return Ok(Step::Over(std::mem::take(cursor).round));
             };
             let mut hashed = Vec::new();
             for (row, volume, path) in &rows {
                 cursor.after = row.fid.0;
-                cursor.found += 1;
+                cursor.round.found += 1;
                 if let Some(volume) = self.readable(*volume).ok()
                     && let Ok(Some(stat)) = volume.stat(Spot::Path(path))
                     && row.agrees(&stat)
                     && let Some(hash) = hash_at(volume.as_ref(), Spot::Path(path), &stat)
                 {
+                    cursor.round.hashed += 1;
                     hashed.push((row.clone(), hash));
                 }
                 if start.elapsed() > budget {

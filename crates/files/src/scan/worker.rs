@@ -2,23 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pool::watch::{Hint as WatchHint, Method, WatchOptions, Watcher};
 use pool::{VolumePath, VolumeState};
 use protocol::{EntryName, Timestamp, VolumeId};
 
-use super::hash::{Cursor, Step};
+use super::hash::{Cursor, Round, Step};
 use super::pass::Pass;
 use super::{ScanReport, ground};
 use crate::outside::Hint;
 use crate::{Files, FilesError};
 
-/// Between two looks at `stop`, and how long hints gather.
-const TICK: Duration = Duration::from_millis(250);
+/// At rest: between two looks whether a volume went or came back. Hints come at once.
+const REST: Duration = Duration::from_secs(1);
 
-/// Part of a tick that background hashing takes: a third of one core.
+/// While there is something to hash: the pause after each step of it.
+const HASH_PAUSE: Duration = Duration::from_millis(125);
+
+/// What a step of hashing takes: with the pause, half of one core.
 const HASH_BUDGET: Duration = Duration::from_millis(125);
 
 /// What is gone may show up under another name; the hint for that comes within this time.
@@ -63,12 +66,16 @@ pub struct ScannerStatus {
     pub doing: String,
 }
 
+/// Told at each change of what the scanner is doing.
+type Told = Box<dyn Fn(&ScannerStatus) + Send + Sync>;
+
 /// The worker; [`Scanner::run`] is its thread.
 pub struct Scanner {
     files: Files,
-    watcher: Watcher,
+    watcher: Arc<Watcher>,
     options: ScannerOptions,
     status: Mutex<ScannerStatus>,
+    told: Told,
 }
 
 /// What waits to be looked at on one volume.
@@ -88,23 +95,47 @@ struct Work {
     watched: HashMap<VolumeId, Method>,
     next_full: Instant,
     cursor: Cursor,
-    /// All files had their hash at the end of the last round.
-    hashed: bool,
+    hashing: Hashing,
+}
+
+/// Whether files lack their hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hashing {
+    /// Some may.
+    Due,
+    /// None does.
+    Done,
+    /// Some do and cannot be read; they are tried again at that time, or when something changes.
+    Stuck(Instant),
 }
 
 impl Scanner {
     /// A scanner of all volumes of `files`.
     pub fn new(files: Files, options: ScannerOptions) -> Result<Self, FilesError> {
-        let watcher = Watcher::start(WatchOptions {
+        let watcher = Arc::new(Watcher::start(WatchOptions {
             only_inotify: options.only_inotify,
             own_writes: options.own_writes,
-        })?;
+        })?);
+        let woken = Arc::downgrade(&watcher);
+        files.0.hints.ring(move || {
+            if let Some(watcher) = woken.upgrade() {
+                watcher.wake();
+            }
+        });
         Ok(Self {
             files,
             watcher,
             options,
             status: Mutex::default(),
+            told: Box::new(|_| ()),
         })
+    }
+
+    /// Calls `told` whenever it turns to something else.
+    #[must_use]
+    pub fn telling(mut self, told: impl Fn(&ScannerStatus) + Send + Sync + 'static) -> Self {
+        self.told = Box::new(told);
+        self
     }
 
     /// What it is doing.
@@ -118,11 +149,24 @@ impl Scanner {
     }
 
     fn doing(&self, what: impl Into<String>) {
-        self.lock().doing = what.into();
+        let what = what.into();
+        let mut status = self.lock();
+        if status.doing == what && status.to_hash == 0 {
+            return;
+        }
+        status.doing = what;
+        let now = status.clone();
+        drop(status);
+        (self.told)(&now);
     }
 
-    /// Works until `stop` is set; looks at it several times a second, though not within the look
-    /// at one folder.
+    /// Lets it look at its stop, or at the volumes, now.
+    pub fn wake(&self) {
+        self.watcher.wake();
+    }
+
+    /// Works until `stop` is set; looks at it every second and at each [`Scanner::wake`], though
+    /// not within the look at one folder.
     pub fn run(&self, stop: &AtomicBool) {
         let mut work = Work {
             todo: HashMap::new(),
@@ -130,7 +174,7 @@ impl Scanner {
             watched: HashMap::new(),
             next_full: Instant::now() + self.options.interval,
             cursor: Cursor::default(),
-            hashed: false,
+            hashing: Hashing::Due,
         };
         while !stop.load(Ordering::Relaxed) {
             if let Err(error) = self.files.attach_returned() {
@@ -141,7 +185,7 @@ impl Scanner {
             if let Err(error) = self.turn(&mut work, stop) {
                 // The catalog may come back; what was not done is found by the next full scan.
                 tracing::warn!(%error, "the scan stopped short");
-                std::thread::sleep(TICK);
+                std::thread::sleep(REST);
             }
         }
         self.doing("stopped");
@@ -178,8 +222,7 @@ impl Scanner {
 
     /// Takes hints from all sources.
     fn gather(&self, work: &mut Work) {
-        let wait = if work.hashed { TICK } else { TICK / 2 };
-        for (key, hints) in self.watcher.wait(wait) {
+        for (key, hints) in self.watcher.wait(work.pause(Instant::now())) {
             let todo = work.todo.entry(VolumeId(key)).or_default();
             for hint in hints {
                 todo.add(hint);
@@ -207,14 +250,20 @@ impl Scanner {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            work.hashed = false;
+            work.hashing = Hashing::Due;
             self.look(work, id, todo)?;
         }
         self.look_again(work)?;
-        if idle && !work.hashed {
+        if idle && work.is_hashing(Instant::now()) {
             self.doing("hashing");
-            if let Step::Round(missing) = self.files.hash_some(&mut work.cursor, HASH_BUDGET)? {
-                work.hashed = missing == 0;
+            if let Step::Over(round) = self.files.hash_some(&mut work.cursor, HASH_BUDGET)? {
+                work.hashing = match round {
+                    Round { found: 0, .. } => Hashing::Done,
+                    Round { hashed: 0, .. } => {
+                        Hashing::Stuck(Instant::now() + self.options.interval)
+                    }
+                    Round { .. } => Hashing::Due,
+                };
             }
             self.lock().to_hash = self.files.count_unhashed()?;
         } else {
@@ -264,7 +313,7 @@ impl Scanner {
                 self.files.look_into(&mut pass, id, &folder, Some(&names))?;
             }
             pass.conclude()?;
-            work.hashed = false;
+            work.hashing = Hashing::Due;
             self.note(work, id, &pass.report, pass.again);
         }
         Ok(())
@@ -287,6 +336,26 @@ impl Scanner {
         for (folder, name) in again {
             work.again.entry((id, folder, name)).or_insert(due);
         }
+    }
+}
+
+impl Work {
+    fn is_hashing(&self, now: Instant) -> bool {
+        match self.hashing {
+            Hashing::Due => true,
+            Hashing::Done => false,
+            Hashing::Stuck(until) => now >= until,
+        }
+    }
+
+    /// How long it may sleep if nobody wakes it.
+    fn pause(&self, now: Instant) -> Duration {
+        if self.is_hashing(now) || !self.todo.is_empty() {
+            return HASH_PAUSE;
+        }
+        let due = self.again.values().copied().min();
+        let next = due.map_or(self.next_full, |due| due.min(self.next_full));
+        next.saturating_duration_since(now).min(REST)
     }
 }
 
