@@ -1,185 +1,178 @@
-//! A file's bytes on their way to a browser.
+//! A file's bytes on their way to a client: the one place that answers GET and HEAD with content,
+//! for pages and WebDAV (RFC 9110 sections 9.3.1, 13 and 14).
 //!
-//! User content never becomes a page of ours: it has a sandbox policy, `nosniff`, and is shown
-//! inline only if its type is in the short list of [`Media`]; all else is an attachment.
+//! User content never becomes a page of ours: it has a sandbox policy and `nosniff`. A browser
+//! is shown it inline only if its kind is in the short list of [`Media`]; all else is an attachment.
+//! [`choice`] says which part is wanted, [`body`] brings the bytes.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use axum::body::Body;
 use bytes::Bytes;
-use dav::{EtagList, IfRange, Ranges, ranges};
-use futures_util::stream;
+use dav::{ByteSpan, push_http_date};
 use http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use protocol::Timestamp;
 
 use crate::call::Answer;
 use crate::headers::CONTENT_POLICY;
-use crate::problem::{Fault, Problem};
+use crate::problem::Problem;
 
-/// Bytes read from the disk at once.
-const PIECE_BYTES: u64 = 256 * 1024;
+mod body;
+mod choice;
+mod media;
 
-/// What kind of content a name promises, as far as we show it inline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Media {
-    Picture(&'static str),
-    Film(&'static str),
-    Sound(&'static str),
-    Text,
-    /// Downloaded, never shown.
-    Other,
-}
-
-impl Media {
-    /// By the ending of the name; the bytes are not looked at, and browsers must not either.
-    pub(crate) fn of(name: &str) -> Self {
-        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-        match ending.to_ascii_lowercase().as_str() {
-            "jpg" | "jpeg" => Self::Picture("image/jpeg"),
-            "png" => Self::Picture("image/png"),
-            "gif" => Self::Picture("image/gif"),
-            "webp" => Self::Picture("image/webp"),
-            "avif" => Self::Picture("image/avif"),
-            "mp4" | "m4v" => Self::Film("video/mp4"),
-            "webm" => Self::Film("video/webm"),
-            "mp3" => Self::Sound("audio/mpeg"),
-            "ogg" | "oga" | "opus" => Self::Sound("audio/ogg"),
-            "flac" => Self::Sound("audio/flac"),
-            "txt" | "md" | "log" | "csv" | "tsv" | "ini" | "toml" | "yaml" | "yml" | "conf"
-            | "json" | "rs" | "c" | "h" | "py" | "sh" | "ics" | "vcf" | "srt" | "journal" => {
-                Self::Text
-            }
-            _ => Self::Other,
-        }
-    }
-
-    fn media_type(self) -> &'static str {
-        match self {
-            Self::Picture(kind) | Self::Film(kind) | Self::Sound(kind) => kind,
-            Self::Text => "text/plain; charset=utf-8",
-            Self::Other => "application/octet-stream",
-        }
-    }
-
-    /// True if a browser may show it.
-    pub(crate) fn is_shown(self) -> bool {
-        self != Self::Other
-    }
-}
+pub use body::FileRange;
+pub(crate) use body::Watch;
+use body::{Content, Part, SMALL_BYTES, read};
+use choice::{Choice, Facts, choose};
+pub(crate) use media::Media;
 
 /// What is sent and how.
 pub(crate) struct Delivery {
-    /// Offered as the name to save under.
-    pub(crate) name: String,
-    pub(crate) file: File,
+    /// `None` answers HEAD.
+    pub(crate) file: Option<File>,
     pub(crate) size: u64,
     /// With quotes; `None` for content that has none (versions).
     pub(crate) etag: Option<String>,
     pub(crate) modified: Timestamp,
-    /// Show it if its type allows.
-    pub(crate) inline: bool,
+    pub(crate) offer: Offer,
     /// Answer `Range`; off for links that count downloads, where a part would be as good as all.
     pub(crate) ranges: bool,
     /// Told when the last byte was handed on, dropped without it if the client went away.
     pub(crate) watch: Option<Box<dyn Watch>>,
 }
 
-/// Somebody who wants to know whether a delivery came to its end.
-pub(crate) trait Watch: Send {
-    /// All bytes were handed to the connection.
-    fn finished(&mut self);
+/// As what content is announced.
+pub(crate) enum Offer {
+    /// To a program, by its media type.
+    Plain(&'static str),
+    /// To a browser: under this name, shown if its kind allows, else to be kept.
+    Shown(String),
+    /// To a browser: to be kept under this name.
+    Kept(String),
 }
 
-/// Answers a GET or HEAD with content.
-pub(crate) fn deliver(request: &HeaderMap, delivery: Delivery) -> Answer {
+impl Offer {
+    fn media_type(&self) -> &'static str {
+        match self {
+            Self::Plain(media_type) => media_type,
+            Self::Shown(name) | Self::Kept(name) => Media::of(name).media_type(),
+        }
+    }
+
+    fn disposition(&self) -> Option<String> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Shown(name) => Some(disposition(name, Media::of(name).is_shown())),
+            Self::Kept(name) => Some(disposition(name, false)),
+        }
+    }
+}
+
+/// Answers a GET or HEAD with content. Reads small content at once: blocks.
+pub(crate) fn deliver(request: &HeaderMap, delivery: Delivery, now: Timestamp) -> Answer {
     let size = delivery.size;
-    let text = |name| {
-        request
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
+    let facts = Facts {
+        etag: delivery.etag.as_deref(),
+        modified_s: delivery.modified.secs(),
+        size,
+        ranges: delivery.ranges,
+        now_s: now.secs(),
     };
-    if let (Some(etag), Some(value)) = (&delivery.etag, text(IF_NONE_MATCH)) {
-        let list =
-            EtagList::parse("If-None-Match", value).map_err(|_| Problem::bad("If-None-Match"))?;
-        let same = match list {
-            EtagList::Any => true,
-            EtagList::Of(tags) => tags.iter().any(|tag| tag.is_weakly(etag)),
-        };
-        if same {
-            return Ok(head(&delivery, StatusCode::NOT_MODIFIED));
+    let mut response = Response::new(Body::empty());
+    describe(response.headers_mut(), &delivery);
+    let parts: VecDeque<Part> = match choose(request, facts)? {
+        Choice::NotModified => {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response.headers_mut().remove(CONTENT_TYPE);
+            return Ok(response);
         }
-    }
-    let wanted = text(RANGE)
-        .filter(|_| delivery.ranges && range_still_holds(text(IF_RANGE), &delivery))
-        .map_or(Ranges::Whole, |value| ranges(value, size));
-    let (status, span) = match wanted {
-        Ranges::Unsatisfiable => return Err(Problem::new(Fault::Range(size))),
-        // Several parts at once are only worth it over WebDAV; the standard lets us send all.
-        Ranges::Parts(parts) if parts.len() == 1 => {
-            (StatusCode::PARTIAL_CONTENT, parts[0].start..parts[0].end)
+        Choice::Whole if size == 0 => VecDeque::new(),
+        Choice::Whole => VecDeque::from([Part::Span(ByteSpan {
+            start: 0,
+            end: size,
+        })]),
+        Choice::One(span) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let value = format!("bytes {}-{}/{size}", span.start, span.end - 1);
+            set(response.headers_mut(), CONTENT_RANGE, &value);
+            VecDeque::from([Part::Span(span)])
         }
-        Ranges::Whole | Ranges::Parts(_) => (StatusCode::OK, 0..size),
+        Choice::Several(spans) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let boundary = boundary();
+            let kind = format!("multipart/byteranges; boundary={boundary}");
+            set(response.headers_mut(), CONTENT_TYPE, &kind);
+            multipart(&boundary, delivery.offer.media_type(), &spans, size)
+        }
     };
-    let mut response = head(&delivery, status);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, (span.end - span.start).into());
-    if status == StatusCode::PARTIAL_CONTENT {
-        let value = format!("bytes {}-{}/{size}", span.start, span.end - 1);
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(CONTENT_RANGE, value);
-        }
+    let length: u64 = parts.iter().map(Part::length).sum();
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    if let Some(file) = delivery.file {
+        fill(&mut response, file, parts, length, delivery.watch)?;
     }
-    *response.body_mut() = Body::from_stream(pieces(Arc::new(delivery.file), span, delivery.watch));
     Ok(response)
 }
 
-fn range_still_holds(if_range: Option<&str>, delivery: &Delivery) -> bool {
-    let Some(value) = if_range else {
-        return true;
+/// Small content is read at once, on the thread that opened it.
+fn fill(
+    response: &mut Response<Body>,
+    file: File,
+    parts: VecDeque<Part>,
+    length: u64,
+    watch: Option<Box<dyn Watch>>,
+) -> Result<(), Problem> {
+    *response.body_mut() = match (parts.front(), watch) {
+        (None, None) => Body::empty(),
+        (Some(Part::Span(span)), None) if parts.len() == 1 && length <= SMALL_BYTES => {
+            let bytes = read(&file, *span).map_err(|error| Problem::internal(&error))?;
+            Body::from(bytes)
+        }
+        (_, watch) => {
+            let content = Content::new(file, parts, watch);
+            if let Some(range) = content.as_range() {
+                response.extensions_mut().insert(range);
+            }
+            Body::new(content)
+        }
     };
-    match (IfRange::parse(value), &delivery.etag) {
-        (Some(IfRange::Etag(tag)), Some(etag)) => tag.is_strongly(etag),
-        _ => false,
+    Ok(())
+}
+
+fn describe(headers: &mut HeaderMap, delivery: &Delivery) {
+    let kind = HeaderValue::from_static(delivery.offer.media_type());
+    headers.insert(CONTENT_TYPE, kind);
+    if let Some(disposition) = delivery.offer.disposition() {
+        set(headers, CONTENT_DISPOSITION, &disposition);
+    }
+    let ranges = if delivery.ranges { "bytes" } else { "none" };
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static(ranges));
+    let policy = HeaderValue::from_static(CONTENT_POLICY);
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    // For the asker's own cache, which asks again each time: rights may have changed.
+    let cache = HeaderValue::from_static("private, no-cache");
+    headers.insert(CACHE_CONTROL, cache);
+    if let Some(etag) = &delivery.etag {
+        set(headers, ETAG, etag);
+    }
+    let mut modified = Vec::with_capacity(32);
+    push_http_date(&mut modified, delivery.modified.secs());
+    if let Ok(modified) = HeaderValue::from_bytes(&modified) {
+        headers.insert(LAST_MODIFIED, modified);
     }
 }
 
-fn head(delivery: &Delivery, status: StatusCode) -> Response<Body> {
-    let media = Media::of(&delivery.name);
-    let inline = delivery.inline && media.is_shown();
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(CONTENT_POLICY),
-    );
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media.media_type()));
-    let mut put = |name, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    put(CONTENT_DISPOSITION, &disposition(&delivery.name, inline));
-    put(
-        ACCEPT_RANGES,
-        if delivery.ranges { "bytes" } else { "none" },
-    );
-    if let Some(etag) = &delivery.etag {
-        put(ETAG, etag);
+/// Sets a header from text that we made; what cannot be one is left out.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
-    let seconds = u64::try_from(delivery.modified.secs()).unwrap_or(0);
-    let modified = UNIX_EPOCH + Duration::from_secs(seconds);
-    put(LAST_MODIFIED, &httpdate::fmt_http_date(modified));
-    // Own cache only, and asked again each time: rights may have changed.
-    put(http::header::CACHE_CONTROL, "private, no-cache");
-    response
 }
 
 /// RFC 6266 with both forms of the name: a plain one, and the exact one as RFC 8187 writes it.
@@ -196,40 +189,27 @@ fn disposition(name: &str, inline: bool) -> String {
     format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{exact}")
 }
 
-/// The bytes of `span`, one read of the disk at a time and only when the client takes them.
-fn pieces(
-    file: Arc<File>,
-    span: std::ops::Range<u64>,
-    watch: Option<Box<dyn Watch>>,
-) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send {
-    stream::unfold((file, span, watch), |(file, span, mut watch)| async move {
-        if span.is_empty() {
-            if let Some(watch) = &mut watch {
-                watch.finished();
-            }
-            return None;
-        }
-        let end = span.end.min(span.start + PIECE_BYTES);
-        let (start, reader) = (span.start, Arc::clone(&file));
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = vec![0; usize::try_from(end - start).unwrap_or(0)];
-            reader.read_exact_at(&mut piece, start)?;
-            Ok(Bytes::from(piece))
-        })
-        .await
-        .unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let rest = if read.is_ok() { end..span.end } else { 0..0 };
-        if read.is_err() {
-            // Without the watch: this delivery did not come to its end.
-            watch = None;
-        }
-        if rest.is_empty()
-            && let Some(watch) = &mut watch
-        {
-            watch.finished();
-        }
-        Some((read, (file, rest, watch)))
-    })
+/// A boundary that nobody who wrote the content could have known.
+fn boundary() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+/// RFC 9110 section 14.6.
+fn multipart(boundary: &str, kind: &str, spans: &[ByteSpan], size: u64) -> VecDeque<Part> {
+    let mut parts = VecDeque::with_capacity(2 * spans.len() + 1);
+    for span in spans {
+        let head = format!(
+            "\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: bytes {}-{}/{size}\r\n\r\n",
+            span.start,
+            span.end - 1
+        );
+        parts.push_back(Part::Text(Bytes::from(head)));
+        parts.push_back(Part::Span(*span));
+    }
+    let end = format!("\r\n--{boundary}--\r\n");
+    parts.push_back(Part::Text(Bytes::from(end)));
+    parts
 }
 
 #[cfg(test)]
@@ -238,18 +218,20 @@ mod tests {
 
     use http_body_util::BodyExt;
 
+    use http::header::RANGE;
+
     use super::*;
+    use crate::problem::Fault;
 
     fn delivery(name: &str, bytes: &[u8]) -> Delivery {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         Delivery {
-            name: name.into(),
-            file,
+            offer: Offer::Shown(name.into()),
+            file: Some(file),
             size: bytes.len() as u64,
             etag: Some("\"7.9\"".into()),
             modified: Timestamp(0),
-            inline: true,
             ranges: true,
             watch: None,
         }
@@ -260,7 +242,7 @@ mod tests {
         for (name, value) in pairs {
             request.insert(*name, value.parse().unwrap());
         }
-        let response = deliver(&request, delivery).unwrap();
+        let response = deliver(&request, delivery, Timestamp(0)).unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (head.status.as_u16(), head.headers, body)
@@ -319,8 +301,58 @@ mod tests {
         );
         let mut request = HeaderMap::new();
         request.insert(RANGE, "bytes=10-".parse().unwrap());
-        let problem = deliver(&request, delivery("a", whole)).unwrap_err();
+        let problem = deliver(&request, delivery("a", whole), Timestamp(0)).unwrap_err();
         assert_eq!(problem.fault, Fault::Range(10));
+    }
+
+    #[tokio::test]
+    async fn several_parts_come_to_a_browser_too() {
+        let (status, headers, body) = get(
+            &[("range", "bytes=0-1,8-")],
+            delivery("a.txt", b"0123456789"),
+        )
+        .await;
+        assert_eq!(status, 206);
+        let kind = headers[CONTENT_TYPE].to_str().unwrap();
+        let boundary = kind
+            .strip_prefix("multipart/byteranges; boundary=")
+            .unwrap();
+        let part = |range: &str, text: &str| {
+            format!(
+                "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                 Content-Range: bytes {range}/10\r\n\r\n{text}"
+            )
+        };
+        let expected = part("0-1", "01") + &part("8-9", "89") + &format!("\r\n--{boundary}--\r\n");
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn only_content_that_came_to_its_end_is_told() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        struct Told(std::sync::Arc<AtomicBool>);
+        impl Watch for Told {
+            fn finished(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let bytes = vec![7; 700_000];
+        for (taken, by_range) in [(true, false), (false, false), (true, true)] {
+            let told = std::sync::Arc::new(AtomicBool::new(false));
+            let mut delivery = delivery("a", &bytes);
+            delivery.watch = Some(Box::new(Told(std::sync::Arc::clone(&told))));
+            let mut response = deliver(&HeaderMap::new(), delivery, Timestamp(0)).unwrap();
+            let range = response.extensions_mut().remove::<FileRange>().unwrap();
+            assert_eq!(range.span(), 0..700_000);
+            if by_range {
+                drop(response);
+                assert!(!told.load(Ordering::SeqCst));
+                range.finished();
+            } else if taken {
+                response.into_body().collect().await.unwrap();
+            }
+            assert_eq!(told.load(Ordering::SeqCst), taken);
+        }
     }
 
     #[tokio::test]

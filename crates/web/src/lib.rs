@@ -38,6 +38,7 @@ use files::Files;
 use protocol::{Clock, NodeId, NodeSecret};
 use sharing::{Place, Sharing};
 
+pub use content::FileRange;
 pub use dispatch::router;
 pub use gate::{gate, gate_whole};
 pub use language::Language;

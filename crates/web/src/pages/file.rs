@@ -10,7 +10,7 @@ use super::folder::crumbs;
 use super::shell::{Section, Width, icon, icon_of, moment};
 use crate::address;
 use crate::call::{Answer, Call};
-use crate::content::{Delivery, Media, deliver};
+use crate::content::{Delivery, Media, Offer, deliver};
 use crate::dispatch::redirect;
 use crate::gate;
 use crate::language::Language;
@@ -161,49 +161,50 @@ pub(crate) async fn view(call: Call) -> Answer {
 
 async fn send(call: Call, inline: bool) -> Answer {
     let visit = call.visit()?.clone();
-    let asker = call.asker.clone();
-    let delivery = call
-        .blocking(move |app| {
-            let content = app.files.open_content(visit.entry.fid)?;
-            gate::note_read(app, &asker, &visit)?;
-            Ok(Delivery {
-                name: content.entry.name.to_string(),
-                size: content.entry.size,
-                etag: Some(content.entry.etag().to_string()),
-                modified: content.entry.mtime,
-                file: content.file,
-                inline,
-                ranges: true,
-                watch: None,
-            })
-        })
-        .await?;
-    deliver(&call.head.headers, delivery)
+    let (asker, headers) = (call.asker.clone(), call.head.headers.clone());
+    call.blocking(move |app| {
+        let content = app.files.open_content(visit.entry.fid)?;
+        gate::note_read(app, &asker, &visit)?;
+        let name = content.entry.name.to_string();
+        let delivery = Delivery {
+            size: content.entry.size,
+            etag: Some(content.entry.etag().to_string()),
+            modified: content.entry.mtime,
+            file: Some(content.file),
+            offer: if inline {
+                Offer::Shown(name)
+            } else {
+                Offer::Kept(name)
+            },
+            ranges: true,
+            watch: None,
+        };
+        deliver(&headers, delivery, app.now())
+    })
+    .await
 }
 
 /// `GET /version/SPACE/path?rev=N`
 pub(crate) async fn download_version(call: Call) -> Answer {
     let rev: i64 = call.query()?.parsed("rev")?;
     let visit = call.visit()?.clone();
-    let asker = call.asker.clone();
-    let delivery = call
-        .blocking(move |app| {
-            let file = app.files.open_version(visit.entry.fid, Seq(rev))?;
-            let facts = file.metadata().map_err(|error| Problem::internal(&error))?;
-            gate::note_read(app, &asker, &visit)?;
-            Ok(Delivery {
-                name: visit.entry.name.to_string(),
-                size: facts.len(),
-                file,
-                etag: None,
-                modified: version_time(app, &visit.entry, rev)?,
-                inline: false,
-                ranges: true,
-                watch: None,
-            })
-        })
-        .await?;
-    deliver(&call.head.headers, delivery)
+    let (asker, headers) = (call.asker.clone(), call.head.headers.clone());
+    call.blocking(move |app| {
+        let file = app.files.open_version(visit.entry.fid, Seq(rev))?;
+        let facts = file.metadata().map_err(|error| Problem::internal(&error))?;
+        gate::note_read(app, &asker, &visit)?;
+        let delivery = Delivery {
+            size: facts.len(),
+            file: Some(file),
+            etag: None,
+            modified: version_time(app, &visit.entry, rev)?,
+            offer: Offer::Kept(visit.entry.name.to_string()),
+            ranges: true,
+            watch: None,
+        };
+        deliver(&headers, delivery, app.now())
+    })
+    .await
 }
 
 fn version_time(app: &crate::App, entry: &files::Entry, rev: i64) -> Result<Timestamp, Problem> {

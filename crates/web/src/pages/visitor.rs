@@ -20,7 +20,7 @@ use super::upload::{Clash, receive};
 use super::{done, file};
 use crate::address::{self, encode_name};
 use crate::call::{Answer, Call};
-use crate::content::{Delivery, Media, Watch, deliver};
+use crate::content::{Delivery, Media, Offer, Watch, deliver};
 use crate::cookies::Cookie;
 use crate::dispatch::redirect;
 use crate::gate::{Visit, gate, note_read};
@@ -384,34 +384,38 @@ async fn send(call: Call, inline: bool) -> Answer {
     let starts =
         call.head.method == http::Method::GET && (limited || starts_at_zero(&call.head.headers));
     let shared = Arc::clone(&call.app);
-    let delivery = call
-        .blocking(move |app| {
-            let content = app.files.open_content(visit.entry.fid)?;
-            let counts = starts && (!inline || limited);
-            if counts && !app.sharing.count_download(link.id)? {
-                return Err(Problem::NOT_FOUND);
-            }
-            let watch = counts.then(|| {
-                Box::new(Counted {
-                    app: shared,
-                    link: link.id,
-                    finished: false,
-                }) as Box<dyn Watch>
-            });
-            note_read(app, &asker, &visit)?;
-            Ok(Delivery {
-                name: content.entry.name.to_string(),
-                size: content.entry.size,
-                etag: (!limited).then(|| content.entry.etag().to_string()),
-                modified: content.entry.mtime,
-                file: content.file,
-                inline,
-                ranges: !limited,
-                watch,
-            })
-        })
-        .await?;
-    deliver(&call.head.headers, delivery)
+    let headers = call.head.headers.clone();
+    call.blocking(move |app| {
+        let content = app.files.open_content(visit.entry.fid)?;
+        let counts = starts && (!inline || limited);
+        if counts && !app.sharing.count_download(link.id)? {
+            return Err(Problem::NOT_FOUND);
+        }
+        let watch = counts.then(|| {
+            Box::new(Counted {
+                app: shared,
+                link: link.id,
+                finished: false,
+            }) as Box<dyn Watch>
+        });
+        note_read(app, &asker, &visit)?;
+        let name = content.entry.name.to_string();
+        let delivery = Delivery {
+            size: content.entry.size,
+            etag: (!limited).then(|| content.entry.etag().to_string()),
+            modified: content.entry.mtime,
+            file: Some(content.file),
+            offer: if inline {
+                Offer::Shown(name)
+            } else {
+                Offer::Kept(name)
+            },
+            ranges: !limited,
+            watch,
+        };
+        deliver(&headers, delivery, app.now())
+    })
+    .await
 }
 
 fn starts_at_zero(headers: &http::HeaderMap) -> bool {

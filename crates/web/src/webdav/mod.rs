@@ -11,7 +11,6 @@
 mod access;
 mod body;
 pub(crate) mod conditions;
-mod content;
 mod fragment;
 mod get;
 mod lock;

@@ -6,6 +6,9 @@
 //! waits for a slow client: a piece is read when the one before it was taken. If the file turns out
 //! shorter than announced (another program cut it), the body breaks off with an error, so that no
 //! client takes the part for the whole.
+//!
+//! A [`Watch`] hears of the last byte. What is one span of the file may also leave as a
+//! [`FileRange`], for a connection that can send files by itself.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -85,12 +88,69 @@ fn read_cached(file: &File, span: ByteSpan) -> Option<Bytes> {
     (taken == Ok(piece.length)).then(|| Bytes::from_owner(piece))
 }
 
+/// Somebody who wants to know whether content came to its end; dropped without a word if it did not.
+pub(crate) trait Watch: Send {
+    /// All bytes were handed to the connection.
+    fn finished(&mut self);
+}
+
+/// A watch that a body and its [`FileRange`] share: whichever sends the content tells.
+type Watched = Arc<Mutex<Box<dyn Watch>>>;
+
+fn tell(watch: &mut Option<Watched>) {
+    if let Some(watch) = watch.take() {
+        watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .finished();
+    }
+}
+
+/// Says in the extensions of a response: its body is exactly these bytes of this file. A
+/// connection may drop the body and send them by other means. Nothing else about the response
+/// differs.
+#[derive(Clone)]
+pub struct FileRange {
+    file: Arc<File>,
+    span: ByteSpan,
+    watch: Option<Watched>,
+}
+
+impl FileRange {
+    /// The file; it is not the caller's to write.
+    #[must_use]
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// First byte, and the one behind the last.
+    #[must_use]
+    pub fn span(&self) -> std::ops::Range<u64> {
+        self.span.start..self.span.end
+    }
+
+    /// Tells that all of it was sent.
+    pub fn finished(mut self) {
+        tell(&mut self.watch);
+    }
+}
+
 /// What a body consists of, in order.
 pub(super) enum Part {
     /// Bytes at hand: the heads between ranges.
     Text(Bytes),
     /// From the file.
     Span(ByteSpan),
+}
+
+impl Part {
+    /// In bytes.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Span(span) => span.length(),
+        }
+    }
 }
 
 /// The body.
@@ -100,21 +160,44 @@ pub(super) struct Content {
     /// Bytes that are still to be handed out.
     left: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    watch: Option<Watched>,
 }
 
 impl Content {
-    pub(super) fn new(file: File, parts: impl Into<VecDeque<Part>>) -> Self {
+    pub(super) fn new(
+        file: File,
+        parts: impl Into<VecDeque<Part>>,
+        watch: Option<Box<dyn Watch>>,
+    ) -> Self {
         let parts = parts.into();
-        let left = parts.iter().map(|part| match part {
-            Part::Text(text) => text.len() as u64,
-            Part::Span(span) => span.length(),
-        });
         Self {
             file: Arc::new(file),
-            left: left.sum(),
+            left: parts.iter().map(Part::length).sum(),
             parts,
             reading: None,
+            watch: watch.map(|watch| Arc::new(Mutex::new(watch))),
         }
+    }
+
+    /// The same content as a range of the file, if it is one.
+    pub(super) fn as_range(&self) -> Option<FileRange> {
+        let [Part::Span(span)] = *self.parts.as_slices().0 else {
+            return None;
+        };
+        Some(FileRange {
+            file: Arc::clone(&self.file),
+            span,
+            watch: self.watch.clone(),
+        })
+    }
+
+    /// Counts what is handed out; the watch hears of the last byte.
+    fn hand_out(&mut self, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        if self.left == 0 {
+            tell(&mut self.watch);
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
     /// Takes the next piece off the front part, if that is one of the file.
@@ -154,13 +237,11 @@ impl Body for Content {
                 let Some(Part::Text(text)) = this.parts.pop_front() else {
                     return Poll::Ready(None);
                 };
-                this.left -= text.len() as u64;
-                return Poll::Ready(Some(Ok(Frame::data(text))));
+                return this.hand_out(text);
             }
             if let Some(piece) = this.next_piece() {
                 if let Some(bytes) = read_cached(&this.file, piece) {
-                    this.left = this.left.saturating_sub(bytes.len() as u64);
-                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    return this.hand_out(bytes);
                 }
                 this.begin(piece);
             }
@@ -171,19 +252,20 @@ impl Body for Content {
         let read = ready!(Pin::new(reading).poll(context));
         this.reading = None;
         let read = read.map_err(io::Error::other).and_then(|read| read);
-        match &read {
+        match read {
             Ok(bytes) => {
-                this.left = this.left.saturating_sub(bytes.len() as u64);
                 if let Some(piece) = this.next_piece() {
                     this.begin(piece);
                 }
+                this.hand_out(bytes)
             }
-            Err(_) => {
+            Err(error) => {
+                // Without the watch: this content did not come to its end.
                 this.parts.clear();
                 this.left = 0;
+                Poll::Ready(Some(Err(error)))
             }
         }
-        Poll::Ready(Some(read.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -221,7 +303,7 @@ mod tests {
             Part::Text(Bytes::from_static(b"b")),
             span(5, 6),
         ];
-        let content = Content::new(file, VecDeque::from(parts));
+        let content = Content::new(file, VecDeque::from(parts), None);
         assert_eq!(content.left, whole + 3);
         let out = content.collect().await.unwrap().to_bytes();
         let expected = [b"a", &bytes[..], b"b", &bytes[5..6]].concat();
@@ -234,7 +316,7 @@ mod tests {
         let end = bytes.len() as u64;
         file.set_len(end - 5).unwrap();
         let parts = [Part::Span(ByteSpan { start: 0, end })];
-        let content = Content::new(file, VecDeque::from(parts));
+        let content = Content::new(file, VecDeque::from(parts), None);
         assert!(content.collect().await.is_err());
     }
 }
