@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Manage passwords for single devices and programs
     #[command(subcommand)]
     AppPassword(AppPassword),
+    /// See whose files lie where, and deal with those of removed people
+    #[command(subcommand)]
+    Space(Space),
     /// Limit how much a person's files may take
     #[command(subcommand)]
     Quota(Quota),
@@ -123,6 +126,9 @@ pub(crate) enum User {
         /// It may administer the node
         #[arg(long)]
         owner: bool,
+        /// Also give them the files that a removed account of this name left
+        #[arg(long)]
+        with_left_over: bool,
         #[command(flatten)]
         password: Password,
     },
@@ -169,6 +175,30 @@ pub(crate) enum AppPassword {
         user: String,
         /// Its number in the list
         id: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Space {
+    /// List all spaces, also those that removed people left
+    List,
+    /// Give a left-over space to a person, beside their own; nothing is moved
+    Give {
+        /// Name of the space, that of the removed person
+        name: String,
+        /// Who gets it
+        to: String,
+    },
+    /// Remove a left-over space for good: files, versions and trash
+    Purge {
+        /// Name of the space, that of the removed person
+        name: String,
+        /// Only tell what would go
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 

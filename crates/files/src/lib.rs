@@ -24,6 +24,7 @@ mod disk;
 mod entry;
 mod feed;
 mod intent;
+mod left_over;
 mod lock;
 mod log;
 mod look;
@@ -62,6 +63,7 @@ pub use entry::{
     Version, VersionReason,
 };
 pub use feed::Feed;
+pub use left_over::LeftOver;
 pub use lock::{LOCK_DEFAULT, LOCK_MAX, LOCK_MIN, LOCK_OWNER_BYTES_MAX, LockInfo, LockRequest};
 pub use log::{ChangeOp, ChangeRow, Changes};
 pub use look::ChildFn;

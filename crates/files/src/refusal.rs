@@ -29,6 +29,19 @@ pub enum FilesError {
         /// Written in the volume's marker.
         found: String,
     },
+    /// A space of this name was left over by a removed account, or is somebody else's.
+    #[error(
+        "there is a space `{0}` already: a removed account left it, or it was handed over to somebody"
+    )]
+    SpaceTaken(protocol::EntryName),
+    /// A left-over space that cannot be purged yet.
+    #[error("the space `{space}` shows the bound folder {root}; unbind that one first")]
+    SpaceHoldsBind {
+        /// The space.
+        space: protocol::EntryName,
+        /// The folder on the disk.
+        root: String,
+    },
     /// No such entry, space or bind.
     #[error("{0} does not exist")]
     Unknown(String),

@@ -175,7 +175,11 @@ impl Files {
     }
 
     /// Removes a file or tree from history; false if its volume is not here.
-    fn remove_history(&self, volume: VolumeId, history: &str) -> Result<bool, FilesError> {
+    pub(crate) fn remove_history(
+        &self,
+        volume: VolumeId,
+        history: &str,
+    ) -> Result<bool, FilesError> {
         let Ok(volume) = self.readable(volume) else {
             return Ok(false);
         };

@@ -9,12 +9,17 @@ use crate::row::{TOP, kind_number, name_at, nanos};
 use crate::walk::HOME;
 use crate::{Files, FilesError, Kind, Space, Usage};
 
-const COLUMNS: &str = "id, name, owner, root, epoch, seq, quota";
+pub(crate) const COLUMNS: &str = "id, name, owner, root, epoch, seq, quota";
 
 impl Files {
-    /// Makes the space `name` with its folder on the home volume; an existing one is returned (and
-    /// shown again if it was retired).
+    /// Makes the space `name` with its folder on the home volume; one that `owner` has already is
+    /// returned.
+    ///
+    /// # Errors
+    /// [`FilesError::SpaceTaken`] if a space of that name was left over by a removed account or
+    /// belongs to somebody else: a new person never gets another one's files by their name.
     pub fn create_space(&self, name: &EntryName, owner: AccountId) -> Result<Space, FilesError> {
+        self.0.db.read(|tx| check_free(tx, name, Some(owner)))?;
         let home = self
             .0
             .volumes
@@ -36,9 +41,10 @@ impl Files {
         let epoch = i64::from_le_bytes(epoch) & i64::MAX;
         let (name, now) = (name.clone(), self.now());
         let (space, new) = self.0.db.write(move |tx| {
+            check_free(tx, &name, Some(owner))?;
             let known = tx
                 .query_row(
-                    "UPDATE spaces SET retired = 0, owner = ?2 WHERE name = ?1 RETURNING id",
+                    "SELECT id FROM spaces WHERE name = ?1 AND owner = ?2 AND retired = 0",
                     (name.as_str(), owner.0),
                     |row| row.get::<_, i64>(0),
                 )
@@ -112,7 +118,16 @@ impl Files {
         self.0.db.read(|tx| by_id(tx, id))
     }
 
-    /// Hides a space whose person was removed; its files stay on the disk under its name.
+    /// Whether a new person could have this name, as far as spaces are concerned.
+    ///
+    /// # Errors
+    /// [`FilesError::SpaceTaken`] if there is a space of that name, also one that was left over.
+    pub fn check_space_name(&self, name: &EntryName) -> Result<(), FilesError> {
+        self.0.db.read(|tx| check_free(tx, name, None))
+    }
+
+    /// Hides a space whose person was removed; its files stay on the disk under its name until
+    /// somebody hands them over or purges them ([`Files::left_over_spaces`]).
     pub fn retire_space(&self, id: SpaceId) -> Result<(), FilesError> {
         self.change_space(id, "UPDATE spaces SET retired = 1 WHERE id = ?1", None)
     }
@@ -127,7 +142,7 @@ impl Files {
         )
     }
 
-    fn change_space(
+    pub(crate) fn change_space(
         &self,
         id: SpaceId,
         sql: &'static str,
@@ -181,7 +196,27 @@ fn by_id(tx: &Connection, id: SpaceId) -> Result<Option<Space>, FilesError> {
         .optional()?)
 }
 
-fn decode(row: &SqlRow<'_>) -> rusqlite::Result<Space> {
+/// Refuses a name that a space has, except one that `owner` has in use. Letter case does not count:
+/// some volumes cannot tell `Bob` from `bob`.
+fn check_free(
+    tx: &Connection,
+    name: &EntryName,
+    owner: Option<AccountId>,
+) -> Result<(), FilesError> {
+    let key = name.as_str().to_lowercase();
+    let mut statement = tx.prepare_cached("SELECT name, owner, retired FROM spaces")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let there = name_at(row, 0)?;
+        let own = !row.get::<_, bool>(2)? && owner == Some(AccountId(row.get(1)?));
+        if !own && there.as_str().to_lowercase() == key {
+            return Err(FilesError::SpaceTaken(there));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn decode(row: &SqlRow<'_>) -> rusqlite::Result<Space> {
     Ok(Space {
         id: SpaceId(row.get(0)?),
         name: name_at(row, 1)?,

@@ -516,7 +516,9 @@ impl From<FilesError> for WaveError {
             | FilesError::Unknown(_)
             | FilesError::Name(_)
             | FilesError::Random
-            | FilesError::Unread(_) => false,
+            | FilesError::Unread(_)
+            | FilesError::SpaceTaken(_)
+            | FilesError::SpaceHoldsBind { .. } => false,
         };
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         let text = match cause {

@@ -73,6 +73,7 @@ impl State {
         files
             .attach_binds()
             .context("cannot open the bound folders")?;
+        match_people(&files, &sharing).context("cannot compare people and spaces")?;
         Ok(Self {
             layout,
             config,
@@ -101,6 +102,29 @@ impl State {
         }
         self.database.close();
     }
+}
+
+/// People and spaces change in two steps, so a crash may lie between them: somebody without a space
+/// gets one, and the space of somebody who was removed is hidden.
+fn match_people(files: &Files, sharing: &Sharing) -> anyhow::Result<()> {
+    let people = sharing.accounts()?;
+    let spaces = files.spaces()?;
+    for space in &spaces {
+        if !people.iter().any(|person| person.id == space.owner) {
+            tracing::warn!(space = %space.name, "its person was removed; the space is hidden");
+            files.retire_space(space.id)?;
+        }
+    }
+    for person in &people {
+        let own = |space: &files::Space| space.owner == person.id && space.name == person.name;
+        if !spaces.iter().any(own) {
+            match files.create_space(&person.name, person.id) {
+                Ok(space) => tracing::warn!(space = %space.name, "a missing space was made"),
+                Err(error) => tracing::warn!(%error, person = %person.name, "has no space"),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn open_database(layout: &Layout) -> anyhow::Result<Database> {

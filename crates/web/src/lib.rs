@@ -91,6 +91,21 @@ pub struct Connection {
     pub tls: bool,
 }
 
+/// Hides every space of a removed account; what was in them stays on the disk (blocks).
+///
+/// # Errors
+/// If the catalog does not answer.
+pub fn retire_spaces_of(
+    files: &Files,
+    account: protocol::AccountId,
+) -> Result<(), files::FilesError> {
+    let spaces = files.spaces()?;
+    for space in spaces.iter().filter(|space| space.owner == account) {
+        files.retire_space(space.id)?;
+    }
+    Ok(())
+}
+
 impl App {
     fn now(&self) -> protocol::Timestamp {
         (self.clock)()

@@ -102,6 +102,8 @@ pub enum Fault {
     BadAccountName,
     /// Another account has the name (409).
     NameTaken,
+    /// A removed account left files under the name (409).
+    SpaceTaken,
     /// Too short, too long or too easy a password (400).
     WeakPassword,
     /// The node would have no owner (409).
@@ -157,6 +159,7 @@ impl Fault {
             | Self::SameTarget
             | Self::NameTwin
             | Self::NameTaken
+            | Self::SpaceTaken
             | Self::LastOwner
             | Self::LimitReached { .. }
             | Self::OutsideEdit => StatusCode::CONFLICT,
@@ -208,6 +211,7 @@ impl Fault {
             Self::IsTop => "is_top",
             Self::BadAccountName => "bad_account_name",
             Self::NameTaken => "name_taken",
+            Self::SpaceTaken => "space_taken",
             Self::WeakPassword => "weak_password",
             Self::LastOwner => "last_owner",
             Self::WrongCode => "wrong_code",
@@ -266,6 +270,7 @@ impl Fault {
             Self::IsTop => language.text("problem-is-top"),
             Self::BadAccountName => language.text("problem-bad-account-name"),
             Self::NameTaken => language.text("problem-name-taken"),
+            Self::SpaceTaken => language.text("problem-space-taken"),
             Self::WeakPassword => language.text("problem-weak-password"),
             Self::LastOwner => language.text("problem-last-owner"),
             Self::WrongCode => language.text("problem-wrong-code"),

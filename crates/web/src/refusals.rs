@@ -15,6 +15,7 @@ impl From<FilesError> for Problem {
         match error {
             FilesError::Unknown(_) => Self::NOT_FOUND,
             FilesError::Name(error) => error.into(),
+            FilesError::SpaceTaken(_) => Self::new(Fault::SpaceTaken),
             other => Self::internal(&other),
         }
     }

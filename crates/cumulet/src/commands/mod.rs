@@ -5,6 +5,7 @@ pub(crate) mod config;
 mod content;
 mod people;
 pub(crate) mod serve;
+mod spaces;
 
 use std::path::PathBuf;
 
@@ -79,6 +80,10 @@ impl Wish {
     fn read(command: Command) -> Result<Self, Failure> {
         let secret = match &command {
             Command::User(user) => people::secret(user)?,
+            Command::Space(wish) => {
+                spaces::confirm(wish)?;
+                None
+            }
             Command::Link(link) => content::secret(link)?,
             Command::Recovery(recovery) => care::secret(recovery)?,
             Command::Serve(_)
@@ -105,6 +110,7 @@ impl Wish {
             Command::Status => care::status(console).await,
             Command::User(user) => people::user(console, user, secret).await,
             Command::AppPassword(wish) => people::app_password(console, wish).await,
+            Command::Space(wish) => spaces::space(console, wish).await,
             Command::Quota(wish) => people::quota(console, wish).await,
             Command::Bind(wish) => content::bind(console, wish).await,
             Command::Unbind { place } => content::unbind(console, &place).await,

@@ -22,21 +22,24 @@ pub(super) fn secret(user: &User) -> Result<Option<String>, Failure> {
             &format!("New password for {name}: "),
         )
         .map(Some),
-        User::Remove { name, yes } => confirm(name, *yes).map(|()| None),
+        User::Remove { name, yes } => {
+            let question = format!(
+                "Remove the account {name} with its links, shares and sessions? Its files stay."
+            );
+            confirm(&question, *yes).map(|()| None)
+        }
         User::List => Ok(None),
     }
 }
 
-fn confirm(name: &str, yes: bool) -> Result<(), Failure> {
+/// Asks a person at a terminal before something that cannot be taken back.
+pub(super) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes || !std::io::stdin().is_terminal() {
         return Ok(());
     }
     let mut answer = String::new();
     let mut err = std::io::stderr();
-    let _ = write!(
-        err,
-        "Remove the account {name} with its links, shares and sessions? Its files stay. [y/N] "
-    );
+    let _ = write!(err, "{question} [y/N] ");
     let _ = err.flush();
     let read = std::io::stdin().read_line(&mut answer);
     if read.is_ok() && answer.trim().eq_ignore_ascii_case("y") {
@@ -51,8 +54,18 @@ pub(super) async fn user(
     secret: Option<String>,
 ) -> Result<Outcome, Failure> {
     match user {
-        User::Add { name, owner, .. } => {
-            let body = json!({ "name": name, "password": secret, "owner": owner });
+        User::Add {
+            name,
+            owner,
+            with_left_over,
+            ..
+        } => {
+            let body = json!({
+                "name": name,
+                "password": secret,
+                "owner": owner,
+                "with_left_over": with_left_over,
+            });
             let answer = console.post("/v1/users/add", body).await?;
             let role = if owner { "owner" } else { "member" };
             Ok(Outcome::new(
@@ -82,7 +95,7 @@ pub(super) async fn user(
                 .post("/v1/users/remove", json!({ "name": name }))
                 .await?;
             let text = format!(
-                "{name} is removed; the files stay in {}",
+                "{name} is removed; the files stay in {} (`cumulet space list`)",
                 cell("", &answer["files_stay_in"])
             );
             Ok(Outcome::new(answer, text))

@@ -31,5 +31,6 @@ mod quotas;
 mod ranges;
 mod scene;
 mod sharing;
+mod spaces;
 mod trash;
 mod two_editors;

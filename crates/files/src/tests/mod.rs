@@ -3,6 +3,7 @@
 mod circles;
 mod conditions;
 mod crash;
+mod left_over;
 mod locks;
 mod oracle;
 mod retention;

@@ -612,20 +612,6 @@ fn the_feed_tells_the_newest_number_of_each_space() {
 }
 
 #[test]
-fn retired_spaces_hide_and_come_back_with_their_files() {
-    let tree = Tree::new();
-    tree.put("/a", b"x");
-    tree.files.retire_space(tree.space.id).unwrap();
-    assert!(tree.files.space("alice").unwrap().is_none());
-    assert!(tree.entry("/a").is_none());
-    assert!(matches!(tree.try_put("/a", b"y"), Err(Refusal::NotFound)));
-    let name = protocol::EntryName::new("alice").unwrap();
-    let again = tree.files.create_space(&name, ALICE).unwrap();
-    assert_eq!(again.id, tree.space.id);
-    assert_eq!(tree.read("/a"), b"x");
-}
-
-#[test]
 fn many_writers_in_one_folder_all_succeed() {
     let tree = Tree::new();
     tree.mkdir("/d");

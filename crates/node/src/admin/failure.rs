@@ -156,6 +156,13 @@ impl From<files::FilesError> for Failure {
             E::Database(_) | E::Volume(_) | E::Unread(_) | E::OtherVolume { .. } | E::Random => {
                 Self::of(Kind::Configuration, &error)
             }
+            E::SpaceTaken(name) => Self::of(Kind::Refused, &error).hint(format!(
+                "`cumulet space list` shows it; then `cumulet user add {name} --with-left-over`, \
+                 `cumulet space give {name} PERSON`, or `cumulet space purge {name}`"
+            )),
+            E::SpaceHoldsBind { .. } => Self::of(Kind::Refused, &error).hint(
+                "hand the space over with `cumulet space give`, then `cumulet unbind` the folder",
+            ),
             E::Inconsistent(_) => Self::of(Kind::Fault, &error).hint("`cumulet check` tells more"),
             _ => Self::of(Kind::Fault, &error),
         }

@@ -11,6 +11,7 @@ mod content;
 mod failure;
 mod people;
 mod places;
+mod spaces;
 
 use std::sync::Arc;
 
@@ -85,6 +86,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
             "/v1/app-passwords/revoke",
             post(people::revoke_app_password),
         )
+        .route("/v1/spaces", get(spaces::list))
+        .route("/v1/spaces/give", post(spaces::give))
+        .route("/v1/spaces/purge", post(spaces::purge))
         .route("/v1/quota", post(people::set_quota))
         .route("/v1/links", get(content::links))
         .route("/v1/links/add", post(content::add_link))

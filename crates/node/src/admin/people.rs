@@ -7,9 +7,10 @@ use serde_json::json;
 use sharing::{Account, Action};
 
 use super::{Admin, Answer, Failure, Shared, on_disk};
+use crate::state::State;
 
 impl Admin {
-    fn account(&self, name: &str) -> Result<Account, Failure> {
+    pub(super) fn account(&self, name: &str) -> Result<Account, Failure> {
         let account = self.state.sharing.account(name)?;
         account
             .ok_or_else(|| sharing::SharingError::NoAccount(name.chars().take(80).collect()).into())
@@ -47,16 +48,32 @@ pub(super) struct NewUser {
     name: String,
     password: String,
     owner: bool,
+    /// Also give them the space that a removed account of this name left.
+    #[serde(default)]
+    with_left_over: bool,
 }
 
 pub(super) async fn add(admin: Shared, Json(new): Json<NewUser>) -> Answer {
     let account = on_disk(&admin, move |admin| {
         let name = EntryName::new(&new.name).map_err(|error| Failure::input(error.to_string()))?;
-        let account = admin
-            .state
-            .sharing
-            .create_account(&name, &new.password, new.owner)?;
-        admin.state.files.create_space(&account.name, account.id)?;
+        let State { files, sharing, .. } = &*admin.state;
+        let left_over = if new.with_left_over {
+            Some(files.left_over_space(name.as_str())?.space.id)
+        } else {
+            files.check_space_name(&name)?;
+            None
+        };
+        let account = sharing.create_account(&name, &new.password, new.owner)?;
+        match left_over {
+            Some(space) => {
+                files.hand_over_space(space, account.id)?;
+                let to = account.name.as_str();
+                admin.note(Action::SpaceHandOver, format!("{to}:/"), to)?;
+            }
+            None => {
+                files.create_space(&account.name, account.id)?;
+            }
+        }
         admin.note(
             Action::AccountCreate,
             account.name.as_str(),
@@ -75,11 +92,8 @@ pub(super) struct Named {
 pub(super) async fn remove(admin: Shared, Json(Named { name }): Json<Named>) -> Answer {
     let kept = on_disk(&admin, move |admin| {
         let account = admin.account(&name)?;
-        let space = admin.state.files.space(account.name.as_str())?;
         admin.state.sharing.remove_account(account.id)?;
-        if let Some(space) = space {
-            admin.state.files.retire_space(space.id)?;
-        }
+        web::retire_spaces_of(&admin.state.files, account.id)?;
         admin.note(Action::AccountRemove, account.name.as_str(), "")?;
         Ok(admin.state.layout.volume.join(account.name.as_str()))
     });

@@ -73,6 +73,10 @@ actions! {
     AccountCreate = "account-create",
     /// An account was removed.
     AccountRemove = "account-remove",
+    /// The space that a removed account left was given to somebody.
+    SpaceHandOver = "space-hand-over",
+    /// The space that a removed account left was removed for good.
+    SpacePurge = "space-purge",
     /// An account became owner or member.
     AccountRole = "account-role",
     /// A password was changed.

@@ -117,6 +117,7 @@ pub(crate) async fn finish(call: Call) -> Answer {
                 return Err(Problem::bad("words"));
             }
             let name = EntryName::new(&name)?;
+            app.files.check_space_name(&name)?;
             let account = app.sharing.redeem_setup(&token, &name, &password)?;
             app.files.create_space(&account.name, account.id)?;
             app.sharing.audit(Event::of(

@@ -137,6 +137,7 @@ pub(crate) async fn add(call: Call) -> Answer {
     let quota = quota(form.filled("quota"))?;
     let asker = call.asker.clone();
     call.blocking(move |app| {
+        app.files.check_space_name(&name)?;
         let account = app.sharing.create_account(&name, &password, false)?;
         let space = app.files.create_space(&account.name, account.id)?;
         app.files.set_quota(space.id, quota)?;
@@ -316,9 +317,7 @@ pub(crate) async fn remove(call: Call) -> Answer {
             return Err(Problem::new(Fault::Forbidden));
         }
         app.sharing.remove_account(account.id)?;
-        if let Some(space) = app.files.space(account.name.as_str())? {
-            app.files.retire_space(space.id)?;
-        }
+        crate::retire_spaces_of(&app.files, account.id)?;
         note(app, &asker, Action::AccountRemove, &account, String::new())
     })
     .await?;
