@@ -423,3 +423,47 @@ fn a_clock_that_jumps_loses_nothing() {
     node.cli(&["check"]).ok();
     node.cli(&["audit", "verify"]).ok();
 }
+
+#[test]
+fn a_fragment_in_the_target_deletes_nothing_over_either_protocol() {
+    let Some(curl) = testing::require("curl") else {
+        return;
+    };
+    let (_node, alice) = alice_at_home();
+    alice.call("MKCOL", &at("a")).assert_status(201);
+    alice.put(&at("a/file"), "precious").assert_status(201);
+    // Curl sends a request target as it is told; the exit code and the status come back.
+    let delete = |protocol: &str, target: &str| {
+        let done = std::process::Command::new(&curl)
+            .args([
+                "-sk",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_version} %{http_code}",
+            ])
+            .args(["-u", &format!("alice:{PASSWORD}"), protocol, "-X", "DELETE"])
+            .args(["--request-target", target])
+            .arg(format!("https://{}/", alice.address()))
+            .output()
+            .unwrap();
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    for target in [
+        "/dav/files/alice/a#b",
+        "/dav/files/alice/a/#b",
+        "/dav/files/alice/a/?x#b",
+    ] {
+        let (_, answer) = delete("--http1.1", target);
+        assert_eq!(answer, "1.1 400", "{target}");
+        // RFC 9113 section 8.1.1: a malformed request is a stream error, PROTOCOL_ERROR.
+        let (exit, answer) = delete("--http2", target);
+        assert_eq!((exit, answer.as_str()), (Some(92), "2 000"), "{target}");
+    }
+    unharmed(&alice, &["a"]);
+    alice.get(&at("a/file")).assert_status(200);
+    // What is written as it should be works over both.
+    alice.put(&at("a%23b"), "x").assert_status(201);
+    assert_eq!(delete("--http2", "/dav/files/alice/a%23b").1, "2 204");
+    assert_eq!(delete("--http1.1", "/dav/files/alice/a").1, "1.1 204");
+}

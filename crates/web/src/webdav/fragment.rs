@@ -1,14 +1,18 @@
-//! Refuses request lines that carry a fragment.
+//! Refuses requests whose target carries a fragment.
 //!
 //! `DELETE /folder/#note HTTP/1.1` is no request (RFC 9112 section 3.2), but our HTTP library cuts
-//! the fragment off and hands `/folder/` on, and a mistyped address would delete the folder around
-//! it. So the bytes of each request line are looked at before the library sees them: a `#` becomes a
-//! byte that it must refuse with 400.
+//! the fragment off and hands `/folder/` on (`PathAndQuery` of the crate `http`), and a mistyped
+//! address would delete the folder around it. So the bytes of each request's head are looked at
+//! before the library sees them: a `#` in the target becomes a byte that it must refuse. Over
+//! HTTP/1 the answer is 400; over HTTP/2 the stream is reset with PROTOCOL_ERROR, as RFC 9113
+//! section 8.1.1 asks of a malformed request.
 //!
-//! Invariant: content is never touched. A line is looked at only when the body of the request before
-//! it has ended or was given up, so what comes next begins a request. HTTP/2 packs its heads so that
-//! they cannot be looked at here, and is left alone: a client that put a fragment into `:path` (RFC
-//! 9113 section 8.3.1 forbids it, none is known) would name the folder before it.
+//! Invariant: content is never touched. Over HTTP/1 a line is looked at only when the body of the
+//! request before it has ended or was given up, so what comes next begins a request. Over HTTP/2
+//! [`http2`] finds the heads among the frames and [`hpack`] the target in them.
+
+mod hpack;
+mod http2;
 
 use std::io;
 use std::pin::Pin;
@@ -21,14 +25,26 @@ use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use http2::{Frames, PREFACE};
+
 /// DEL: in no request target (RFC 3986 section 2), refused by every parser.
 const REFUSED: u8 = 0x7F;
 
-/// A connection that looks at its request lines.
+/// A connection that looks at the targets of its requests.
 #[derive(Debug)]
 pub struct FragmentGuard<C> {
     connection: C,
     line: RequestLine,
+    protocol: Protocol,
+}
+
+/// Which protocol the client speaks.
+#[derive(Debug)]
+enum Protocol {
+    /// So many of the first bytes are those of HTTP/2.
+    Open(usize),
+    Http1,
+    Http2(Box<Frames>),
 }
 
 /// Tells the guard of its connection when the next request line begins.
@@ -46,8 +62,34 @@ impl<C> FragmentGuard<C> {
         let guard = Self {
             connection,
             line: line.clone(),
+            protocol: Protocol::Open(0),
         };
         (guard, line)
+    }
+}
+
+impl<C> FragmentGuard<C> {
+    /// Looks at bytes that were just read.
+    fn look(&mut self, mut bytes: &mut [u8]) {
+        if let Protocol::Open(matched) = self.protocol {
+            let wanted = &PREFACE[matched..];
+            let length = wanted.len().min(bytes.len());
+            if bytes[..length] != wanted[..length] {
+                // What went through already is the beginning of the preface, so without a `#`.
+                self.protocol = Protocol::Http1;
+            } else if length < wanted.len() {
+                self.protocol = Protocol::Open(matched + length);
+                return;
+            } else {
+                self.protocol = Protocol::Http2(Box::new(Frames::new()));
+                bytes = &mut bytes[length..];
+            }
+        }
+        match &mut self.protocol {
+            Protocol::Open(_) => {}
+            Protocol::Http1 => self.line.look(bytes),
+            Protocol::Http2(frames) => frames.look(bytes),
+        }
     }
 }
 
@@ -137,7 +179,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for FragmentGuard<C> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.connection).poll_read(context, buffer))?;
         if let Some(new) = buffer.filled_mut().get_mut(before..) {
-            self.line.look(new);
+            self.look(new);
         }
         Poll::Ready(Ok(()))
     }
@@ -217,18 +259,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn http_2_is_left_alone() {
+    async fn over_http_2_only_the_target_is_looked_at() {
         let (mut client, server) = tokio::io::duplex(1024);
         let (mut guard, line) = FragmentGuard::new(server);
-        client
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .unwrap();
-        read(&mut guard).await;
+        let (one, two) = PREFACE.split_at(9);
+        client.write_all(one).await.unwrap();
+        assert_eq!(read(&mut guard).await, one);
+        // The rest of the preface, a head with `:path` and `x: #`, and content.
+        let rest = |path: &[u8]| {
+            let head = [b"\x44\x04", path, b"\x40\x01x\x01#"].concat();
+            let length = u8::try_from(head.len()).unwrap();
+            [
+                two,
+                &[0, 0, length, 1, 4, 0, 0, 0, 1],
+                &head,
+                &[0, 0, 1, 0, 1, 0, 0, 0, 1, b'#'],
+            ]
+            .concat()
+        };
+        client.write_all(&rest(b"/a/#")).await.unwrap();
+        assert_eq!(read(&mut guard).await, rest(b"/a/>"));
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.version_mut() = Version::HTTP_2;
         drop(line.watch(request));
-        client.write_all(b"\0#\0").await.unwrap();
-        assert_eq!(read(&mut guard).await, b"\0#\0");
+        client.write_all(b"\0\0\x01\0\0\0\0\0\x01#").await.unwrap();
+        assert_eq!(read(&mut guard).await, b"\0\0\x01\0\0\0\0\0\x01#");
     }
 }
