@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row as SqlRow};
 
 use crate::row::Row;
 use crate::walk::{Walk, walk, walk_up};
-use crate::{At, ConditionList, Conditions, FilesError, Refusal, Test};
+use crate::{At, ConditionList, Conditions, Files, FilesError, Refusal, Test};
 
 /// One row of `locks`.
 #[derive(Debug, Clone)]
@@ -56,8 +56,13 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// The row of the resource itself.
+    fn present(&self) -> Option<&Row> {
+        self.chain.last().filter(|_| self.exists)
+    }
+
     fn etag(&self) -> Option<Etag> {
-        let row = self.chain.last().filter(|_| self.exists)?;
+        let row = self.present()?;
         Some(Etag {
             fid: row.fid,
             rev: row.rev,
@@ -148,7 +153,7 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Refuses if `If-Match`, `If-None-Match` or all lists of `If` fail.
+    /// Refuses if `If-Match`, `If-Unmodified-Since`, `If-None-Match` or all lists of `If` fail.
     pub(crate) fn conditions(&self, subject: Subject<'_>) -> Result<(), Refusal> {
         let current = subject.etag();
         let failed = Err(Refusal::ConditionFailed {
@@ -157,6 +162,15 @@ impl<'a> Judge<'a> {
         });
         let wanted = self.conditions.if_match.as_ref();
         if wanted.is_some_and(|set| !set.matches(current)) {
+            return failed;
+        }
+        let since = self
+            .conditions
+            .unmodified_since
+            .filter(|_| wanted.is_none());
+        if let (Some(since), Some(row)) = (since, subject.present())
+            && row.mtime_ns.div_euclid(1_000_000_000) > since
+        {
             return failed;
         }
         let unwanted = self.conditions.if_none_match.as_ref();
@@ -256,6 +270,33 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(found)
+    }
+}
+
+impl Files {
+    /// Whether the conditions of a request that only reads hold at this moment; `at` is its resource,
+    /// `None` something outside of the tree, which has neither lock nor ETag.
+    ///
+    /// # Errors
+    /// [`Refusal::ConditionFailed`] if they do not.
+    pub fn check_conditions(
+        &self,
+        at: Option<&At>,
+        conditions: &Conditions,
+    ) -> Result<(), Refusal> {
+        let now = self.now();
+        self.0.db.read(|tx| {
+            let judge = Judge::new(tx, conditions, now)?;
+            let found = at.map(|at| walk(tx, at)).transpose()?;
+            let (chain, exists) = match &found {
+                Some(Walk::Found(spotted)) => (&spotted.chain[..], true),
+                Some(Walk::Free(spotted)) => (&spotted.chain[..], false),
+                Some(Walk::NoSpace | Walk::NoParent { .. } | Walk::FileInTheWay) | None => {
+                    (&[][..], false)
+                }
+            };
+            judge.conditions(Subject { chain, exists })
+        })
     }
 }
 

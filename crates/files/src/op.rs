@@ -152,6 +152,9 @@ pub struct Conditions {
     pub if_match: Option<EtagSet>,
     /// `If-None-Match`.
     pub if_none_match: Option<EtagSet>,
+    /// `If-Unmodified-Since` in seconds since 1970; counts only without `If-Match` (RFC 9110 section
+    /// 13.1.4).
+    pub unmodified_since: Option<i64>,
     /// Lists of the `If` header: if there are any, one must hold.
     pub lists: Vec<ConditionList>,
     /// Lock tokens that the request submits (RFC 4918 section 10.4.1).

@@ -22,6 +22,7 @@ mod dispatch;
 mod forgery;
 mod form;
 mod gate;
+mod given;
 mod headers;
 mod language;
 mod pages;

@@ -150,3 +150,37 @@ fn each_revision_has_one_winner_in_a_thousand_races() {
     assert_eq!(tree.entry("/f").unwrap().etag(), *last);
     assert_eq!(tree.read("/f"), content.as_bytes());
 }
+
+#[test]
+fn a_file_changed_since_a_date_is_not_overwritten_and_the_bytes_are_kept() {
+    let tree = Tree::new();
+    let first = tree.put("/f", b"one");
+    let since = |seconds: i64, if_match: Option<EtagSet>| Conditions {
+        unmodified_since: Some(seconds),
+        if_match,
+        ..Conditions::default()
+    };
+    let (now, before) = (first.mtime.secs(), first.mtime.secs() - 1);
+    let put = |conditions: Conditions| {
+        let op = tree.put_op("/f", b"two").unwrap();
+        tree.run(op.when(conditions))
+    };
+    let refused = put(since(before, None));
+    assert!(
+        matches!(
+            refused,
+            Err(Refusal::ConditionFailed {
+                kept_version: true,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(tree.read("/f"), b"one");
+    // Beside If-Match the date does not count (RFC 9110 section 13.1.4).
+    let etag = tree.entry("/f").unwrap().etag();
+    put(since(before, Some(EtagSet::OneOf(vec![etag])))).unwrap();
+    assert!(put(since(now + 3600, None)).is_ok());
+    let absent = tree.put_op("/new", b"x").unwrap();
+    tree.run(absent.when(since(before, None))).unwrap();
+}

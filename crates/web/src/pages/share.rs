@@ -15,7 +15,8 @@ use crate::address;
 use crate::call::{Answer, Call};
 use crate::dispatch::redirect;
 use crate::form::Fields;
-use crate::gate::{Visit, space_of};
+use crate::gate::Visit;
+use crate::given::given_to;
 use crate::language::Language;
 use crate::problem::Problem;
 
@@ -387,7 +388,7 @@ pub(crate) async fn set_lan_only(call: Call) -> Answer {
     Ok(redirect(&format!("/share/{here}?done={word}")))
 }
 
-struct Given {
+struct GivenRow {
     name: String,
     owner: String,
     address: String,
@@ -398,40 +399,21 @@ struct Given {
 
 /// `GET /shared`: what others gave to me.
 pub(crate) async fn shared_with_me(call: Call) -> Answer {
-    let me = call.me()?;
     let asker = call.asker.clone();
     let given = call
         .blocking(move |app| {
-            let visibility = app.sharing.visibility(&asker)?;
-            let mut given = Vec::new();
-            for grant in app.sharing.granted_to(me)? {
-                // The entry may be gone; the grant comes back with it from the trash.
-                let Some(entry) = app.files.entry(grant.fid)? else {
-                    continue;
-                };
-                let Ok(at) = app.files.locate(grant.fid) else {
-                    continue;
-                };
-                let need = sharing::Need::ENTRY_LIST;
-                let space = space_of(app, &entry)?;
-                let chain = app.files.chain(entry.fid)?;
-                let shown = visibility.shows(entry.fid)
-                    && crate::gate::may(app, &asker, &need, &space, &chain)?;
-                if shown && space.owner != me {
-                    given.push(Given {
-                        name: at
-                            .path
-                            .last()
-                            .map_or_else(|| space.name.to_string(), ToString::to_string),
-                        owner: space.name.to_string(),
-                        address: address::encode(&space.name, &at.path),
-                        folder: entry.is_folder(),
-                        access: grant.access,
-                        created: grant.created,
-                    });
+            let given = given_to(app, &asker)?.into_iter().map(|given| {
+                let name = given.at.path.last().unwrap_or(&given.space.name);
+                GivenRow {
+                    name: name.to_string(),
+                    owner: given.space.name.to_string(),
+                    address: address::encode(&given.space.name, &given.at.path),
+                    folder: given.entry.is_folder(),
+                    access: given.grant.access,
+                    created: given.grant.created,
                 }
-            }
-            Ok(given)
+            });
+            Ok(given.collect::<Vec<_>>())
         })
         .await?;
     let t = call.language;

@@ -1,13 +1,16 @@
 //! What must hold for a request: If, If-Match, If-None-Match, If-Unmodified-Since (RFC 4918 section
-//! 10.4, RFC 9110 section 13). All but the last are decided again inside of the commit.
+//! 10.4, RFC 9110 section 13). For what changes something the commit decides all of them; If holds
+//! for what only reads as well ([`Wanted::check_reading`]). If-Modified-Since is for GET and HEAD
+//! alone (RFC 9110 section 13.1.3).
 
 use dav::{Destination, EtagList, EtagTag, IfHeader, IfTest};
-use files::{At, ConditionList, Conditions, Entry, EtagSet, Test};
-use http::{HeaderMap, StatusCode};
+use files::{At, ConditionList, Conditions, EtagSet, Test};
+use http::HeaderMap;
 use protocol::Etag;
 use sharing::Asker;
 
 use crate::App;
+use crate::problem::Problem;
 
 use super::header;
 use super::place::{Named, Place};
@@ -63,6 +66,7 @@ impl Wanted {
         Ok(Conditions {
             if_match: self.if_match.as_ref().map(|list| etags(list, true)),
             if_none_match: self.if_none_match.as_ref().map(|list| etags(list, false)),
+            unmodified_since: self.unmodified_since,
             lists,
             lock_tokens: self.tokens(),
             account: asker.account(),
@@ -89,18 +93,19 @@ impl Wanted {
         })
     }
 
-    /// If-Unmodified-Since; ignored beside If-Match (RFC 9110 section 13.1.4).
-    pub(super) fn check_unmodified(&self, entry: Option<&Entry>) -> Step<()> {
-        match (self.unmodified_since, entry) {
-            (Some(since), Some(entry)) if self.if_match.is_none() => {
-                if entry.mtime.secs() > since {
-                    let message = "the entry was changed since the date in If-Unmodified-Since";
-                    return Err(Refused::text(StatusCode::PRECONDITION_FAILED, message));
-                }
-                Ok(())
-            }
-            (_, _) => Ok(()),
+    /// Refuses GET, HEAD or PROPFIND if all lists of the If header fail (RFC 4918 section 10.4); the
+    /// other conditions of a GET are weighed with its content. `at` is the resource, `None` one
+    /// outside of the tree. Blocks.
+    pub(super) fn check_reading(&self, app: &App, asker: &Asker, at: Option<&At>) -> Step<()> {
+        if self.if_header.is_none() {
+            return Ok(());
         }
+        let conditions = Conditions {
+            lists: self.resolve(app, asker)?.lists,
+            ..Conditions::default()
+        };
+        let checked = app.files.check_conditions(at, &conditions);
+        checked.map_err(|refusal| Problem::from(refusal).into())
     }
 }
 

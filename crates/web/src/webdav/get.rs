@@ -10,6 +10,7 @@ use sharing::Need;
 use crate::content::{Delivery, Offer, deliver};
 
 use super::access::{self, Found};
+use super::conditions::Wanted;
 use super::media::media_type;
 use super::place::Place;
 use super::refused::{Refused, Step};
@@ -19,14 +20,16 @@ pub(super) async fn get(request: Request) -> Step<Response<Body>> {
     let named = match &request.place {
         Place::Tree(named) => named.clone(),
         Place::Top | Place::Dav | Place::Spaces | Place::Principals | Place::WellKnown => {
-            return Ok(folder(&request.head, "/files/"));
+            return view(request).await;
         }
     };
+    let wanted = Wanted::of(&request.head)?;
     let context = request.context();
     let head = request.head;
     blocking(move || {
         let (app, asker) = (&context.app, &context.asker);
         let found = access::found(app, asker, &named, &Need::ENTRY_DOWNLOAD)?;
+        wanted.check_reading(app, asker, Some(&found.at))?;
         if found.entry.is_folder() {
             let page = super::place::href(&found.space.name, &found.at.path, true);
             let page = page.strip_prefix("/dav").unwrap_or("/files/");
@@ -36,6 +39,17 @@ pub(super) async fn get(request: Request) -> Step<Response<Body>> {
             return Err(Refused::NOT_FOUND);
         }
         file(&context, &head, &found)
+    })
+    .await
+}
+
+/// A collection above the spaces.
+async fn view(request: Request) -> Step<Response<Body>> {
+    let wanted = Wanted::of(&request.head)?;
+    let (context, head) = (request.context(), request.head);
+    blocking(move || {
+        wanted.check_reading(&context.app, &context.asker, None)?;
+        Ok(folder(&head, "/files/"))
     })
     .await
 }

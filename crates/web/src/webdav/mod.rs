@@ -21,6 +21,7 @@ mod proppatch;
 mod put;
 mod refused;
 mod remove;
+mod shared;
 mod transfer;
 mod views;
 

@@ -5,6 +5,7 @@
 //! for [`STALL_MAX`] is given up, for the snapshot holds a reader of the catalog. A listing that
 //! breaks off in the middle ends with an error, never with a well-formed body.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -14,21 +15,25 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use dav::{ActiveLock, DeadRef, Depth, PropFind, Quota, Reply, Resource, multistatus};
-use files::{DeadProp, Entry, LockInfo, Space};
+use files::{At, DeadProp, Entry, LockInfo, Space};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
-use protocol::Timestamp;
+use protocol::{EntryName, Timestamp, TreePath};
 use sharing::{Need, Visibility};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::App;
 use crate::problem::{Fault, Problem};
 
 use super::access::{self, Found};
+use super::conditions::Wanted;
 use super::media::media_type;
 use super::place::{Named, Place, href};
 use super::refused::{Refused, Step};
-use super::{Context, Request, body, views, xml};
+use super::shared::{self, Next};
+use super::views::{self, View};
+use super::{Context, Request, body, xml};
 
 /// Bytes handed over at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -43,6 +48,7 @@ pub(super) async fn propfind(request: Request) -> Step<Response<Body>> {
     let depth = request.header("depth")?.map(Depth::parse).transpose()?;
     // Section 9.1: a missing header means infinity, which we do not do on folders.
     let depth = depth.unwrap_or(Depth::Infinity);
+    let wanted = Wanted::of(&request.head)?;
     let minimal = dav::wants_minimal(request.header("prefer")?, request.header("brief")?);
     let context = request.context();
     let place = request.place;
@@ -60,7 +66,13 @@ pub(super) async fn propfind(request: Request) -> Step<Response<Body>> {
             sender,
             handle,
         };
-        let printed = print(&context, &place, depth, &reply, &mut out);
+        let asked = Asked {
+            place,
+            depth,
+            wanted,
+            reply,
+        };
+        let printed = print(&context, &asked, &mut out);
         out.finish(printed);
     });
     let first = first.await.map_err(|_| Problem::new(Fault::Internal))?;
@@ -158,16 +170,26 @@ impl http_body::Body for Listing {
     }
 }
 
-fn print(
-    context: &Context,
-    place: &Place,
+/// The question.
+struct Asked {
+    place: Place,
     depth: Depth,
-    reply: &Reply,
-    out: &mut Pieces,
-) -> Step<ControlFlow<()>> {
+    wanted: Wanted,
+    reply: Reply,
+}
+
+fn print(context: &Context, asked: &Asked, out: &mut Pieces) -> Step<ControlFlow<()>> {
+    let Asked {
+        place,
+        depth,
+        wanted,
+        reply,
+    } = asked;
+    let depth = *depth;
     match place {
-        Place::Tree(named) => print_entry(context, named, depth, reply, out),
+        Place::Tree(named) => print_entry(context, named, asked, out),
         Place::Top | Place::Dav | Place::Spaces | Place::Principals | Place::WellKnown => {
+            wanted.check_reading(&context.app, &context.asker, None)?;
             finite(depth)?;
             let deep = depth == Depth::One;
             for view in views::views(&context.app, &context.asker, place, deep)? {
@@ -195,28 +217,24 @@ fn finite(depth: Depth) -> Step<()> {
 fn print_entry(
     context: &Context,
     named: &Named,
-    depth: Depth,
-    reply: &Reply,
+    asked: &Asked,
     out: &mut Pieces,
 ) -> Step<ControlFlow<()>> {
     let (app, asker) = (&context.app, &context.asker);
+    let (reply, depth) = (&asked.reply, asked.depth);
+    if let Some(steps) = shared::way(app, asker, named)? {
+        asked.wanted.check_reading(app, asker, None)?;
+        finite(depth)?;
+        return print_way(context, named, steps, asked, out);
+    }
     let found = access::found(app, asker, named, &Need::ENTRY_LIST)?;
+    asked.wanted.check_reading(app, asker, Some(&found.at))?;
     let folder = found.entry.is_folder();
     if folder {
         finite(depth)?;
     } else if named.trailing_slash {
         return Err(Refused::NOT_FOUND);
     }
-    let locks = if reply.needs_locks() {
-        app.files.locks_on(found.entry.fid)?
-    } else {
-        Vec::new()
-    };
-    let dead = if reply.needs_dead() {
-        app.files.dead_props(found.entry.fid)?
-    } else {
-        Vec::new()
-    };
     let quota = quota(context, &found, reply)?;
     let printer = Printer {
         reply,
@@ -224,16 +242,52 @@ fn print_entry(
         now: app.now(),
         quota,
     };
-    let own = href(&found.space.name, &found.at.path, folder);
-    let locks = printer.locks(&locks, &own, found.entry.fid);
-    printer.push(out, own.as_bytes(), &found.entry, &locks, &dead);
-    drop(locks);
+    printer.push_entry(out, app, &found.at, &found.entry)?;
     if !folder || depth != Depth::One {
         return Ok(ControlFlow::Continue(()));
     }
     access::note_read(app, asker, &found)?;
     let visibility = app.sharing.visibility(asker)?;
     print_children(context, &found, &printer, &visibility, out)
+}
+
+/// A folder on the way to what is shared, and the next steps from it.
+fn print_way(
+    context: &Context,
+    named: &Named,
+    steps: BTreeMap<EntryName, Next>,
+    asked: &Asked,
+    out: &mut Pieces,
+) -> Step<ControlFlow<()>> {
+    let (app, reply) = (&context.app, &asked.reply);
+    let bare = |out: &mut Pieces, path: &TreePath| {
+        let name = path.last().unwrap_or(&named.space).to_string();
+        let href = href(&named.space, path, true);
+        let view = View { href, name };
+        reply.push_response(&mut out.buffer, view.href.as_bytes(), &view.resource());
+    };
+    bare(out, &named.path);
+    if asked.depth != Depth::One {
+        return Ok(ControlFlow::Continue(()));
+    }
+    for (name, next) in steps {
+        match next {
+            Next::Way => bare(out, &named.path.join(name)?),
+            Next::Shared(given) => {
+                let printer = Printer {
+                    reply,
+                    space: &given.space,
+                    now: app.now(),
+                    quota: None,
+                };
+                printer.push_entry(out, app, &given.at, &given.entry)?;
+            }
+        }
+        if out.hand_over().is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 /// RFC 4331; of folders only, for the space as a whole.
@@ -315,6 +369,24 @@ impl Printer<'_> {
             lock: lock.clone(),
         });
         shown.collect()
+    }
+
+    /// One entry that is asked for by itself, with its locks and dead properties.
+    fn push_entry(&self, out: &mut Pieces, app: &App, at: &At, entry: &Entry) -> Step<()> {
+        let locks = if self.reply.needs_locks() {
+            app.files.locks_on(entry.fid)?
+        } else {
+            Vec::new()
+        };
+        let dead = if self.reply.needs_dead() {
+            app.files.dead_props(entry.fid)?
+        } else {
+            Vec::new()
+        };
+        let own = href(&self.space.name, &at.path, entry.is_folder());
+        let locks = self.locks(&locks, &own, entry.fid);
+        self.push(out, own.as_bytes(), entry, &locks, &dead);
+        Ok(())
     }
 
     fn push(

@@ -63,7 +63,6 @@ fn apply(
         });
         return Ok(results.collect());
     }
-    wanted.check_unmodified(Some(&found.entry))?;
     let (app, asker) = (&context.app, &context.asker);
     let change = Change::SetProps {
         at: found.at.clone(),

@@ -142,7 +142,6 @@ fn expect(length: Option<u64>, checksum: Option<Checksum>) -> Expect {
 fn open(context: &Context, plan: &Plan) -> Step<Opened> {
     let Context { app, asker } = context;
     let spot = access::writable(app, asker, &plan.named)?;
-    plan.wanted.check_unmodified(spot.entry.as_ref())?;
     let conditions = plan.wanted.resolve(app, asker)?;
     let refuse = |refusal| refused(app, &spot.at, refusal);
     let check = Precheck {

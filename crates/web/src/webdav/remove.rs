@@ -30,7 +30,6 @@ pub(super) async fn delete(request: Request) -> Step<Response<Body>> {
             return Err(Refused::NOT_FOUND);
         }
         access::shows_all(app, asker, &found.entry)?;
-        wanted.check_unmodified(Some(&found.entry))?;
         let conditions = wanted.resolve(app, asker)?;
         let delete = Change::Delete {
             at: found.at.clone(),

@@ -77,7 +77,6 @@ fn transfer(context: &Context, plan: &Plan, moves: bool) -> Step<Response<Body>>
         access::note_read(app, asker, &source)?;
     }
     let target = access::replaceable(app, asker, &plan.target)?;
-    plan.wanted.check_unmodified(Some(&source.entry))?;
     let conditions = plan.wanted.resolve(app, asker)?;
     let (from, to) = (source.at, target.at.clone());
     let overwrite = plan.overwrite;

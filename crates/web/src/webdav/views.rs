@@ -5,6 +5,7 @@ use sharing::{Asker, Need};
 
 use crate::App;
 use crate::gate::may;
+use crate::given::given_to;
 
 use super::place::{Place, href};
 use super::refused::Step;
@@ -41,11 +42,13 @@ pub(super) fn views(app: &App, asker: &Asker, place: &Place, depth_one: bool) ->
     Ok(rows)
 }
 
-/// The spaces whose top the asker may list.
+/// The spaces whose top the asker may list, and those in which somebody shares something with them.
 fn spaces(app: &App, asker: &Asker) -> Step<Vec<View>> {
     let mut rows = Vec::new();
+    let given = given_to(app, asker)?;
     for space in app.files.spaces()? {
-        if may(app, asker, &Need::ENTRY_LIST, &space, &[space.root])? {
+        let shares = given.iter().any(|given| given.space.id == space.id);
+        if shares || may(app, asker, &Need::ENTRY_LIST, &space, &[space.root])? {
             rows.push(View {
                 href: href(&space.name, &protocol::TreePath::root(), true),
                 name: space.name.to_string(),

@@ -71,7 +71,6 @@ async fn a_reader_reads_and_a_writer_writes() {
         let reply = request.body(body).send().await;
         assert_eq!(reply.status, 403, "{method} {path}: {}", reply.text());
     }
-    bob(&node, "PROPFIND", &at("")).await.is(404);
     share(&node, "/d", Access::Write);
     bob(&node, "PUT", &at("d/b")).await.is(201);
     bob(&node, "DELETE", &at("d/b")).await.is(204);
@@ -109,4 +108,87 @@ async fn lan_only_folders_do_not_exist_away_from_home() {
     delete.send().await.is(403);
     node.get(&at("p/d/a")).await.is(200);
     node.call("DELETE", &at("p")).await.is(204);
+}
+
+/// The hrefs of a listing of depth 1.
+async fn listed(node: &Node, path: &str, place: Place) -> Vec<String> {
+    let request = node.request("PROPFIND", path).by(&node.bob).from(place);
+    let reply = request.header("depth", "1").send().await.is(207);
+    let text = reply.text();
+    let hrefs = text.split(":href>").skip(1).step_by(2);
+    hrefs
+        .filter_map(|rest| rest.split_once("</"))
+        .map(|(href, _)| href.to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_way_to_a_deep_share_is_found_and_shows_nothing_else() {
+    let node = Node::start();
+    for folder in ["p", "p/2026", "p/2026/trip", "p/2025", "q"] {
+        node.call("MKCOL", &at(folder)).await.is(201);
+    }
+    node.put(&at("p/2026/secret"), "x").await.is(201);
+    node.put(&at("p/2026/trip/a"), "x").await.is(201);
+    node.put(&at("note"), "x").await.is(201);
+    share(&node, "/p/2026/trip", Access::Write);
+    share(&node, "/note", Access::Read);
+    let check = async |path: &str, expected: &[&str]| {
+        assert_eq!(listed(&node, path, Place::Lan).await, expected, "{path}");
+    };
+    check(
+        "/dav/files/",
+        &["/dav/files/", "/dav/files/alice/", "/dav/files/bob/"],
+    )
+    .await;
+    let (way, note) = (at(""), at("note"));
+    check(&way, &[&way, &note, &at("p/")]).await;
+    check(&at("p"), &[&at("p/"), &at("p/2026/")]).await;
+    check(&at("p/2026"), &[&at("p/2026/"), &at("p/2026/trip/")]).await;
+    check(
+        &at("p/2026/trip"),
+        &[&at("p/2026/trip/"), &at("p/2026/trip/a")],
+    )
+    .await;
+    for hidden in ["p/2025", "p/2026/secret", "q", "none"] {
+        bob(&node, "PROPFIND", &at(hidden)).await.is(404);
+    }
+    // The way can be listed and nothing more.
+    for method in ["GET", "PUT", "DELETE", "MOVE", "COPY", "LOCK", "PROPPATCH"] {
+        let reply = bob(&node, method, &at("p/2026")).await;
+        assert_eq!(
+            reply.status,
+            if method == "PROPPATCH" { 400 } else { 404 },
+            "{method}"
+        );
+    }
+    bob(&node, "MKCOL", &at("p/2026/new")).await.is(404);
+    // Revoked, it is gone with the next request.
+    for grant in node.app.sharing.granted_to(node.bob.id).unwrap() {
+        node.app.sharing.remove_grant(grant.id).unwrap();
+    }
+    check("/dav/files/", &["/dav/files/", "/dav/files/bob/"]).await;
+    bob(&node, "PROPFIND", &way).await.is(404);
+}
+
+#[tokio::test]
+async fn a_lan_only_share_has_no_way_from_away() {
+    let node = Node::start();
+    node.call("MKCOL", &at("p")).await.is(201);
+    node.call("MKCOL", &at("p/d")).await.is(201);
+    share(&node, "/p/d", Access::Read);
+    let secret = LanOnly::Entry(node.fid("/p"));
+    node.app.sharing.set_lan_only(secret, true).unwrap();
+    assert_eq!(
+        listed(&node, &at("p"), Place::Lan).await,
+        [at("p/"), at("p/d/")]
+    );
+    let spaces = listed(&node, "/dav/files/", Place::Away).await;
+    assert_eq!(spaces, ["/dav/files/", "/dav/files/bob/"]);
+    let away = node.request("PROPFIND", &at("p")).by(&node.bob);
+    away.from(Place::Away)
+        .header("depth", "1")
+        .send()
+        .await
+        .is(404);
 }

@@ -78,3 +78,51 @@ async fn delete_move_and_proppatch_are_conditional_too() {
     node.get(&at("a")).await.is(200);
     node.get(&at("b")).await.is(404);
 }
+
+#[tokio::test]
+async fn the_if_header_holds_for_what_only_reads_as_well() {
+    let node = Node::start();
+    node.call("MKCOL", &at("d")).await.is(201);
+    let etag = node.put(&at("a"), "x").await.header("etag").to_owned();
+    let ask = async |method: &str, path: &str, condition: &str| {
+        let request = node.request(method, path).header("if", condition);
+        request.header("depth", "0").send().await.status
+    };
+    for method in ["GET", "HEAD", "PROPFIND"] {
+        let good = if method == "PROPFIND" { 207 } else { 200 };
+        for (condition, status) in [
+            (format!("([{etag}])"), good),
+            ("([\"0.0\"])".into(), 412),
+            ("(<urn:uuid:1>)".into(), 412),
+            ("(Not <urn:uuid:1>)".into(), good),
+            (format!("<{}> ([{etag}])", at("a")), good),
+            (format!("<{}> ([{etag}])", at("d")), 412),
+        ] {
+            assert_eq!(
+                ask(method, &at("a"), &condition).await,
+                status,
+                "{method} {condition}"
+            );
+        }
+        assert_eq!(ask(method, &at("d"), "([\"0.0\"])").await, 412, "{method}");
+        // What the server makes has neither ETag nor lock.
+        assert_eq!(
+            ask(method, "/dav/files/", "([\"0.0\"])").await,
+            412,
+            "{method}"
+        );
+        assert_ne!(
+            ask(method, "/dav/files/", "(Not [\"0.0\"])").await,
+            412,
+            "{method}"
+        );
+        assert_eq!(ask(method, &at("a"), "(nonsense").await, 400, "{method}");
+    }
+    // The token of a lock that is there.
+    let lock = node.request("LOCK", &at("a"));
+    let lock = lock.body(include_str!("../../../dav/tests/bodies/lock-shared.xml"));
+    let lock = lock.send().await.is(200);
+    let token = lock.header("lock-token").to_owned();
+    assert_eq!(ask("GET", &at("a"), &format!("({token})")).await, 200);
+    assert_eq!(ask("GET", &at("d"), &format!("({token})")).await, 412);
+}
