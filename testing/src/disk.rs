@@ -15,12 +15,32 @@ pub enum Disk {
     Ext4,
     /// btrfs: reflinks
     Btrfs,
+    /// exFAT by its FUSE driver: no exchange, no hard links, no permissions, inode numbers that do not last
+    Exfat,
+}
+
+impl Disk {
+    fn mkfs(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Ext4 => ("mkfs.ext4", &["-q", "-F"]),
+            Self::Btrfs => ("mkfs.btrfs", &["-q", "-f"]),
+            Self::Exfat => ("mkfs.exfat", &[]),
+        }
+    }
+
+    fn mount(self) -> &'static str {
+        match self {
+            Self::Ext4 | Self::Btrfs => "mount",
+            Self::Exfat => "mount.exfat-fuse",
+        }
+    }
 }
 
 /// A mounted disk; unmounted and forgotten on drop.
 #[derive(Debug)]
 pub struct Mount {
     folder: TempDir,
+    disk: Option<Disk>,
     device: Option<String>,
     image: Option<PathBuf>,
     mounted: bool,
@@ -39,6 +59,7 @@ impl Mount {
             .arg(folder.path()));
         Some(Self {
             folder,
+            disk: None,
             device: None,
             image: None,
             mounted: true,
@@ -48,11 +69,8 @@ impl Mount {
     /// A fresh file system on a loop device of `size_mib`; `None` (after a line) without root or tools.
     #[must_use]
     pub fn device(disk: Disk, size_mib: u64) -> Option<Self> {
-        let mkfs = match disk {
-            Disk::Ext4 => "mkfs.ext4",
-            Disk::Btrfs => "mkfs.btrfs",
-        };
-        if !require_root() || !require_all(&[mkfs, "losetup"]) {
+        let (mkfs, quiet) = disk.mkfs();
+        if !require_root() || !require_all(&[mkfs, disk.mount(), "losetup"]) {
             return None;
         }
         let folder = TempDir::new().expect("the temporary folder is writable");
@@ -60,16 +78,13 @@ impl Mount {
         File::create(&image)
             .and_then(|file| file.set_len(size_mib << 20))
             .expect("the temporary folder has room");
-        let quiet: &[&str] = match disk {
-            Disk::Ext4 => &["-q", "-F"],
-            Disk::Btrfs => &["-q", "-f"],
-        };
         run(Command::new(mkfs).args(quiet).arg(&image));
         let device = run(Command::new("losetup")
             .args(["--find", "--show"])
             .arg(&image));
         let mut mount = Self {
             folder,
+            disk: Some(disk),
             device: Some(device.trim().to_owned()),
             image: Some(image),
             mounted: false,
@@ -87,7 +102,8 @@ impl Mount {
     /// Mounts it again after [`Mount::pull`].
     pub fn plug(&mut self) {
         let device = self.device.as_ref().expect("only a device can be put back");
-        run(Command::new("mount").arg(device).arg(self.folder.path()));
+        let mount = self.disk.map_or("mount", Disk::mount);
+        run(Command::new(mount).arg(device).arg(self.folder.path()));
         self.mounted = true;
     }
 

@@ -80,7 +80,7 @@ impl Files {
             .map_err(|why| ReadError::VolumeAway { why })?;
         match volume.open(Spot::Path(&spotted.path)) {
             Ok(file) => {
-                let stat = FileStat::of(&file).map_err(io_error)?;
+                let stat = volume.stat_of(&file).map_err(FilesError::Volume)?;
                 Ok(Some((file, stat)))
             }
             Err(

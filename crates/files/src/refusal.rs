@@ -264,6 +264,10 @@ pub(crate) fn volume_refusal(error: VolumeError) -> Refusal {
         VolumeError::NameTooLong { .. } => {
             Refusal::BadName(NameError::TooLong(protocol::NAME_BYTES_MAX))
         }
+        VolumeError::NameRefused { at, .. } => {
+            let name = at.rsplit('/').next().unwrap_or_default();
+            Refusal::BadName(NameError::NotOnDisk(name.to_owned()))
+        }
         error @ (VolumeError::Marker { .. } | VolumeError::Io { .. } | _) => {
             Refusal::Internal(FilesError::Volume(error))
         }

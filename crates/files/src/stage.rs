@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use protocol::{Hash, Timestamp, VolumeId};
 use sha1::Digest;
 
-use pool::{FileStat, Spot, Temp, TempName, Volume, VolumeError};
+use pool::{Spot, Temp, TempName, Volume, VolumeError};
 
 use crate::decide::What;
 use crate::refusal::{blake3_mismatch, mismatch, volume_refusal};
@@ -276,7 +276,11 @@ impl Staged {
                 .set_modified(system_time(mtime))
                 .map_err(|source| io_refusal("set the mtime of", source))?;
         }
-        let stat = FileStat::of(&self.file).map_err(|source| io_refusal("look at", source))?;
+        let stat = self
+            .temp
+            .volume
+            .stat_of(&self.file)
+            .map_err(volume_refusal)?;
         let name = self.temp.name.clone().ok_or(Refusal::Busy)?;
         Ok(What::Temp {
             name,

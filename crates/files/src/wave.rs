@@ -435,10 +435,17 @@ impl Files {
             .open(Spot::Path(&spotted.path))
             .map_err(volume_refusal)?;
         file.set_modified(system_time(mtime)).map_err(io)?;
-        let stat = FileStat::of(&file).map_err(io)?;
+        let stat = volume.stat_of(&file).map_err(volume_refusal)?;
         self.0.db.write(move |tx| {
-            tx.prepare_cached("UPDATE entries SET mtime_ns = ?2, ctime_ns = ?3 WHERE fid = ?1")?
-                .execute((fid.0, stat.mtime_ns, stat.ctime_ns))?;
+            tx.prepare_cached(
+                "UPDATE entries SET mtime_ns = ?2, ctime_ns = ?3, inode = ?4 WHERE fid = ?1",
+            )?
+            .execute((
+                fid.0,
+                stat.mtime_ns,
+                stat.ctime_ns,
+                stat.inode.cast_signed(),
+            ))?;
             let row = row::by_fid(tx, fid)?.ok_or(Refusal::NotFound)?;
             Ok::<_, Refusal>(row.into_entry(false))
         })

@@ -108,6 +108,14 @@ pub enum VolumeError {
         /// Where.
         at: String,
     },
+    /// The file system of the volume does not take this name (FAT, exFAT, NTFS).
+    #[error("cannot {action} `{at}`: the file system does not take this name")]
+    NameRefused {
+        /// What was attempted.
+        action: &'static str,
+        /// Where.
+        at: String,
+    },
     /// The marker file is damaged.
     #[error("{} is damaged: {why}; restore it or remove it to make this a new volume", path.display())]
     Marker {
@@ -150,6 +158,23 @@ impl VolumeError {
                 source: errno.into(),
             },
         }
+    }
+
+    /// Sorts an error of making the name `at`: a file system that does not take a name says EINVAL, or, over
+    /// FUSE, that nothing is there.
+    pub(crate) fn sort_name(action: &'static str, at: Spot<'_>, errno: Errno) -> Self {
+        let refused = match errno {
+            Errno::INVAL | Errno::ILSEQ => true,
+            Errno::NOENT => at.is_odd_on_fat(),
+            _ => false,
+        };
+        if refused {
+            return Self::NameRefused {
+                action,
+                at: at.to_string(),
+            };
+        }
+        Self::sort(action, at, errno)
     }
 
     /// Sorts an error of the standard library.

@@ -78,6 +78,9 @@ pub struct Facts {
     pub reflink: bool,
     /// `a` and `A` are two names.
     pub case_sensitive: bool,
+    /// A file keeps its inode number when it is mounted again; where not (FAT, exFAT, FUSE, SMB) a
+    /// [`FileStat`] of this volume carries a number made of size and mtime instead.
+    pub lasting_inodes: bool,
     /// Files can be made.
     pub writable: bool,
 }
@@ -126,7 +129,7 @@ pub enum FileKind {
 pub struct FileStat {
     /// Device number; not stable over a reboot.
     pub device: u64,
-    /// Inode number.
+    /// Inode number, or what stands in for it ([`Facts::lasting_inodes`]).
     pub inode: u64,
     /// Bytes; of a folder whatever the file system says.
     pub size: u64,
@@ -146,6 +149,21 @@ impl FileStat {
     /// The stat of an open file.
     pub fn of(file: &File) -> std::io::Result<Self> {
         Ok(Self::from_raw(&rustix::fs::fstat(file)?))
+    }
+
+    /// As a volume with these facts tells it.
+    pub(crate) fn told_by(self, facts: Facts) -> Self {
+        if facts.lasting_inodes {
+            return self;
+        }
+        let inode = match self.kind {
+            // Fibonacci hashing of the one, so that a change of one does not cancel a change of the other.
+            FileKind::File => {
+                self.size.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.mtime_ns.cast_unsigned()
+            }
+            FileKind::Folder | FileKind::Symlink | FileKind::Other => 1,
+        };
+        Self { inode, ..self }
     }
 
     #[expect(

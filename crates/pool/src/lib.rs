@@ -71,6 +71,9 @@ pub trait Volume: Send + Sync {
     /// symbolic link on the way is an error.
     fn stat(&self, at: Spot<'_>) -> Result<Option<FileStat>, VolumeError>;
 
+    /// The stat of an open file of this volume.
+    fn stat_of(&self, file: &File) -> Result<FileStat, VolumeError>;
+
     /// Opens a regular file for reading.
     fn open(&self, at: Spot<'_>) -> Result<File, VolumeError>;
 

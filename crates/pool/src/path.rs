@@ -5,6 +5,7 @@
 //! address anything outside of the three places, whatever a client sent.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use protocol::EntryName;
@@ -169,6 +170,21 @@ pub enum Spot<'a> {
     Temp(&'a TempName),
     /// An old version, or a file or folder in the trash.
     History(&'a HistoryName),
+}
+
+impl Spot<'_> {
+    /// True for a name that FAT, exFAT and NTFS refuse (their reserved characters, control characters, a dot
+    /// or space at the end).
+    pub(crate) fn is_odd_on_fat(self) -> bool {
+        let name = match self {
+            Self::Path(path) => path.as_path().file_name().unwrap_or_default().as_bytes(),
+            Self::Temp(name) => name.as_str().as_bytes(),
+            Self::History(name) => name.as_str().as_bytes(),
+        };
+        name.iter().any(|b| *b < b' ' || b":*?\"<>|\\".contains(b))
+            || name.ends_with(b".")
+            || name.ends_with(b" ")
+    }
 }
 
 impl fmt::Display for Spot<'_> {

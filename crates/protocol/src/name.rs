@@ -37,6 +37,11 @@ pub enum NameError {
     /// Not UTF-8.
     #[error("the name is not UTF-8")]
     NotUtf8,
+    /// Allowed here, but not on the file system of the volume (FAT, exFAT, NTFS).
+    #[error(
+        "the disk cannot store the name `{0}`; FAT, exFAT and NTFS take none of : * ? \" < > | \\ and no dot or space at the end"
+    )]
+    NotOnDisk(String),
     /// Deeper than [`PATH_DEPTH_MAX`].
     #[error("the path has {0} segments, the limit is {PATH_DEPTH_MAX}")]
     TooDeep(usize),

@@ -298,6 +298,7 @@ fn name_message(error: &NameError, language: Language) -> String {
             &[("bytes", (*bytes).into()), ("limit", NAME_BYTES_MAX.into())],
         ),
         NameError::Reserved(name) => language.with("name-reserved", &[("name", shown(name))]),
+        NameError::NotOnDisk(name) => language.with("name-not-on-disk", &[("name", shown(name))]),
         NameError::NotUtf8 => language.text("name-not-utf8"),
         NameError::TooDeep(depth) => language.with(
             "name-too-deep",

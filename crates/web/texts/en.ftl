@@ -49,6 +49,7 @@ name-dots = “{ $name }” is not a name but a direction. Choose another name.
 name-separator = The name “{ $name }” holds a slash or NUL, which no disk can store.
 name-too-long = The name is { $bytes } bytes long, the limit is { $limit }.
 name-reserved = The name “{ $name }” is reserved.
+name-not-on-disk = The disk cannot store the name “{ $name }”. FAT, exFAT and NTFS take none of : * ? " < > | \ and no dot or space at the end; choose another name.
 name-not-utf8 = The name is not valid text (UTF-8).
 name-too-deep = The path is { $depth } folders deep, the limit is { $limit }.
 name-bad = This name cannot be used. Choose another one.

@@ -49,6 +49,7 @@ name-dots = “{ $name }”不是名称。请换一个名称。
 name-separator = 名称“{ $name }”含有斜杠或空字符，磁盘无法保存。
 name-too-long = 名称有 { $bytes } 字节，上限是 { $limit }。
 name-reserved = 名称“{ $name }”是保留的。
+name-not-on-disk = 磁盘无法保存名称“{ $name }”。FAT、exFAT 和 NTFS 的名称不能含有 : * ? " < > | \，结尾也不能是点或空格；请换一个名称。
 name-not-utf8 = 名称不是有效的文字（UTF-8）。
 name-too-deep = 路径有 { $depth } 层，上限是 { $limit } 层。
 name-bad = 这个名称不能用。请换一个。

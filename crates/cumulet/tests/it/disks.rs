@@ -240,6 +240,73 @@ fn a_copy_on_btrfs_shares_its_blocks() {
 }
 
 #[test]
+fn a_stick_with_exfat_is_used_like_any_other_disk() {
+    let Some(mut disk) = Mount::device(Disk::Exfat, 64) else {
+        return;
+    };
+    let (mut node, alice) = alice_at_home();
+    std::fs::create_dir(disk.path().join("Photos")).unwrap();
+    std::fs::write(disk.path().join("Photos/old"), "pixels").unwrap();
+    node.cli(&["bind", &disk.path().to_string_lossy(), "alice:/Stick"])
+        .ok();
+    let photo = at("Stick/Photos/photo");
+    wait_until("indexed", Duration::from_secs(10), || {
+        alice.get(&at("Stick/Photos/old")).status == 200
+    });
+    alice.put(&photo, "1").assert_status(201);
+    alice.put(&photo, "2").assert_status(204);
+    alice
+        .request("MOVE", &photo)
+        .header("Destination", &at("Stick/moved"))
+        .send()
+        .assert_status(201);
+    alice
+        .call("DELETE", &at("Stick/Photos/"))
+        .assert_status(204);
+    assert_eq!(
+        std::fs::read(disk.path().join("moved")).unwrap(),
+        b"2",
+        "plain on the stick"
+    );
+    // Names that this file system cannot store.
+    for reply in [
+        alice.put(&at("Stick/a%3Ab"), "x"),
+        alice.call("MKCOL", &at("Stick/what%3F/")),
+    ] {
+        reply.assert_says(400, "cannot store the name");
+    }
+    alice.call("MKCOL", &at("Stick/fine/")).assert_status(201);
+    let etag = alice.get(&at("Stick/moved")).expect_status(200).etag();
+    // Inode numbers are new after each mount; that alone is no change.
+    node.stop();
+    disk.pull();
+    disk.plug();
+    node.start();
+    let alice = node.https().basic("alice", PASSWORD);
+    wait_until("the stick is back", Duration::from_secs(15), || {
+        alice.get(&at("Stick/moved")).status == 200
+    });
+    let back = alice.get(&at("Stick/moved")).expect_status(200);
+    assert_eq!((back.text(), back.etag()), ("2".to_owned(), etag));
+    alice.put(&at("Stick/moved"), "3").assert_status(204);
+    // Killed while it writes: what was acknowledged is there, whole.
+    let mut acknowledged = String::new();
+    for turn in 0..20 {
+        let text = format!("turn {turn}");
+        alice.put(&at("Stick/moved"), &text).assert_status(204);
+        acknowledged = text;
+    }
+    node.kill();
+    node.start();
+    let alice = node.https().basic("alice", PASSWORD);
+    assert_eq!(
+        alice.get(&at("Stick/moved")).expect_status(200).text(),
+        acknowledged
+    );
+    node.cli(&["check"]).ok();
+}
+
+#[test]
 fn r04_state_and_data_lie_where_they_are_told() {
     let state = tempfile::TempDir::new().unwrap();
     let place = state.path().join("state");

@@ -66,7 +66,7 @@ pub(super) fn hash_file(file: &mut File, before: &FileStat) -> std::io::Result<O
 /// Opens and hashes what lies at a place, if it is the file that `stat` describes and stays so.
 pub(crate) fn hash_at(volume: &dyn Volume, at: Spot<'_>, stat: &FileStat) -> Option<Hash> {
     let mut file = volume.open(at).ok()?;
-    let now = FileStat::of(&file).ok()?;
+    let now = volume.stat_of(&file).ok()?;
     if (now.inode, now.size, now.ctime_ns) != (stat.inode, stat.size, stat.ctime_ns) {
         return None;
     }

@@ -176,6 +176,7 @@ fn masked(mut handles: Handles, mask: Option<Facts>) -> Handles {
         facts.hard_links &= mask.hard_links;
         facts.reflink &= mask.reflink;
         facts.case_sensitive &= mask.case_sensitive;
+        facts.lasting_inodes &= mask.lasting_inodes;
         facts.writable &= mask.writable;
         // The swaps that a crash broke off are those of the masked facts.
         if let Ok(own) = handles.own()
@@ -297,10 +298,19 @@ impl Volume for LocalVolume {
                 .and_then(|place| handles::stat_at(place.folder(), place.name)),
         };
         match found {
-            Ok(stat) => Ok(Some(FileStat::from_raw(&stat))),
+            Ok(stat) => Ok(Some(FileStat::from_raw(&stat).told_by(handles.facts))),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(VolumeError::sort("look at", at, errno)),
         }
+    }
+
+    fn stat_of(&self, file: &File) -> Result<FileStat, VolumeError> {
+        let stat = FileStat::of(file).map_err(|source| VolumeError::Io {
+            action: "look at",
+            at: "an open file".into(),
+            source,
+        })?;
+        Ok(stat.told_by(self.facts()))
     }
 
     fn open(&self, at: Spot<'_>) -> Result<File, VolumeError> {
@@ -336,7 +346,7 @@ impl Volume for LocalVolume {
         };
         let hidden = at.is_top().then_some(crate::path::OWN);
         folder
-            .and_then(|folder| tree::list(folder, hidden))
+            .and_then(|folder| tree::list(folder, hidden, handles.facts))
             .map_err(|errno| VolumeError::sort("list", Spot::Path(at), errno))
     }
 
@@ -346,8 +356,8 @@ impl Volume for LocalVolume {
             rustix::fs::mkdirat(place.folder(), place.name, Mode::from(0o777))?;
             handles::stat_at(place.folder(), place.name)
         });
-        made.map(|stat| FileStat::from_raw(&stat))
-            .map_err(|errno| VolumeError::sort("make the folder", at, errno))
+        made.map(|stat| FileStat::from_raw(&stat).told_by(handles.facts))
+            .map_err(|errno| VolumeError::sort_name("make the folder", Spot::Path(at), errno))
     }
 
     fn rename(&self, from: Spot<'_>, to: Spot<'_>) -> Result<(), VolumeError> {
@@ -367,8 +377,10 @@ impl Volume for LocalVolume {
             (result, _) => result,
         };
         renamed.map_err(|errno| match errno {
-            Errno::NOENT => VolumeError::sort("move", from, errno),
-            _ => VolumeError::sort("move to", to, errno),
+            Errno::NOENT if handles::stat_at(source.folder(), source.name).is_err() => {
+                VolumeError::sort("move", from, errno)
+            }
+            _ => VolumeError::sort_name("move to", to, errno),
         })
     }
 
@@ -427,7 +439,7 @@ impl Volume for LocalVolume {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let listed = handles.own().and_then(|own| {
             let folder = rustix::fs::openat(&own.history, name, flags, Mode::empty())?;
-            tree::list(folder, None)
+            tree::list(folder, None, handles.facts)
         });
         listed.map_err(|errno| VolumeError::sort("list history", name, errno))
     }

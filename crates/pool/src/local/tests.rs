@@ -11,6 +11,7 @@ const ALL: Facts = Facts {
     hard_links: true,
     reflink: true,
     case_sensitive: true,
+    lasting_inodes: true,
     writable: true,
 };
 
@@ -49,6 +50,50 @@ fn keeps_every_promise_without_exchange_and_hard_links() {
         ..ALL
     };
     suite::run(&open(dir.path(), Some(mask)));
+}
+
+#[test]
+fn keeps_every_promise_without_lasting_inodes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mask = Facts {
+        lasting_inodes: false,
+        exchange: false,
+        hard_links: false,
+        ..ALL
+    };
+    suite::run(&open(dir.path(), Some(mask)));
+}
+
+#[test]
+fn without_lasting_inodes_a_file_is_known_by_size_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mask = Facts {
+        lasting_inodes: false,
+        ..ALL
+    };
+    let volume = open(dir.path(), Some(mask));
+    let at = path("photo");
+    let on_disk = dir.path().join("photo");
+    std::fs::write(&on_disk, "pixels").unwrap();
+    let modified = std::fs::metadata(&on_disk).unwrap().modified().unwrap();
+    let before = volume.stat(Spot::Path(&at)).unwrap().unwrap();
+    // Another inode with the same facts, as after a new mount.
+    std::fs::write(dir.path().join("new"), "pixels").unwrap();
+    std::fs::rename(dir.path().join("new"), &on_disk).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&on_disk)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    let after = volume.stat(Spot::Path(&at)).unwrap().unwrap();
+    assert_eq!(before.inode, after.inode);
+    let open = volume.open(Spot::Path(&at)).unwrap();
+    assert_eq!(volume.stat_of(&open).unwrap().inode, before.inode);
+    assert_eq!(volume.list(&path("")).unwrap()[0].stat.inode, before.inode);
+    std::fs::write(&on_disk, "other pixels").unwrap();
+    let other = volume.stat(Spot::Path(&at)).unwrap().unwrap();
+    assert_ne!(before.inode, other.inode);
 }
 
 #[test]

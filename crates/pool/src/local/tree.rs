@@ -7,13 +7,17 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::{FileStat, Item};
+use crate::{Facts, FileStat, Item};
 
 /// Deepest tree that is removed; each level holds one descriptor.
 const DEPTH_MAX: usize = 400;
 
 /// What lies in an open folder. What vanishes while looking is left out.
-pub(super) fn list(folder: OwnedFd, hidden: Option<&str>) -> Result<Vec<Item>, Errno> {
+pub(super) fn list(
+    folder: OwnedFd,
+    hidden: Option<&str>,
+    facts: Facts,
+) -> Result<Vec<Item>, Errno> {
     let mut items = Vec::new();
     let mut dir = Dir::new(folder)?;
     let mut names = Vec::new();
@@ -30,7 +34,7 @@ pub(super) fn list(folder: OwnedFd, hidden: Option<&str>) -> Result<Vec<Item>, E
         match rustix::fs::statat(fd, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => items.push(Item {
                 name: OsStr::from_bytes(name.to_bytes()).to_owned(),
-                stat: FileStat::from_raw(&stat),
+                stat: FileStat::from_raw(&stat).told_by(facts),
             }),
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),

@@ -238,6 +238,10 @@ impl Volume for ModelVolume {
         self.disk.stat(at)
     }
 
+    fn stat_of(&self, file: &File) -> Result<FileStat, VolumeError> {
+        self.disk.stat_of(file)
+    }
+
     fn open(&self, at: Spot<'_>) -> Result<File, VolumeError> {
         let _on = self.looking()?;
         self.disk.open(at)
