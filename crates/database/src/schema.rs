@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::DatabaseError;
@@ -48,6 +49,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
          PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{WRITER_CACHE_KIB}; PRAGMA cache_spill=OFF;
          PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}; PRAGMA journal_size_limit=67108864;"
     ))?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
@@ -76,8 +78,16 @@ pub(crate) fn connect_reader(path: &Path) -> Result<Connection, DatabaseError> {
     connection.execute_batch(&format!(
         "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{READER_CACHE_KIB};"
     ))?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// A statement keeps its plan whatever is bound to it. Without this guarantee SQLite compiles a cached
+/// statement anew at each run wherever a bound value might have chosen another (partial) index.
+fn keep_plans(connection: &Connection) -> Result<(), DatabaseError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn flags(access: OpenFlags) -> OpenFlags {
