@@ -162,30 +162,31 @@ pub(crate) fn decide(
     }
 }
 
-/// Bytes sent under a condition that failed stay for a while (R91).
-fn refused(tx: &Connection, request: &Request, refusal: Refusal) -> Result<Verdict, FilesError> {
+/// Bytes that somebody sent stay for a while where a condition failed, a lock is in the way, or
+/// somebody else was faster with the name (R91).
+fn refused(tx: &Connection, request: &Request, mut why: Refusal) -> Result<Verdict, FilesError> {
     let (
-        Refusal::ConditionFailed { current, .. },
+        Refusal::ConditionFailed { .. } | Refusal::Locked { .. } | Refusal::Exists,
         Plan::Place {
             at,
             what: What::Temp { .. },
             subject: None,
             ..
         },
-    ) = (&refusal, &request.plan)
+    ) = (&why, &request.plan)
     else {
-        return Ok(Verdict::Refused(refusal, None));
+        return Ok(Verdict::Refused(why, None));
     };
     let Walk::Found(spotted) = walk(tx, at)? else {
-        return Ok(Verdict::Refused(refusal, None));
+        return Ok(Verdict::Refused(why, None));
     };
     if spotted.row().kind == Kind::Folder || spotted.fids() != request.seen.target {
-        return Ok(Verdict::Refused(refusal, None));
+        return Ok(Verdict::Refused(why, None));
     }
     let mut intent = match base(request, &spotted, true, at) {
         Ok(intent) => intent,
         Err(Refusal::Internal(error)) => return Err(error),
-        Err(_) => return Ok(Verdict::Refused(refusal, None)),
+        Err(_) => return Ok(Verdict::Refused(why, None)),
     };
     intent.action = Action::Refused;
     intent.fate = Fate::Stays;
@@ -193,11 +194,10 @@ fn refused(tx: &Connection, request: &Request, refusal: Refusal) -> Result<Verdi
     intent.history = Some(history(spotted.row(), request)?);
     intent.operation = None;
     intent.insert(tx)?;
-    let kept = Refusal::ConditionFailed {
-        current: *current,
-        kept_version: true,
-    };
-    Ok(Verdict::Refused(kept, Some(intent)))
+    if let Refusal::ConditionFailed { kept_version, .. } = &mut why {
+        *kept_version = true;
+    }
+    Ok(Verdict::Refused(why, Some(intent)))
 }
 
 fn subject_of(spotted: &Spotted, exists: bool) -> Subject<'_> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use protocol::{Fid, Hash, Seq, SpaceId, Timestamp};
+use protocol::{Fid, Hash, Seq, SpaceId, Timestamp, VolumeId};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::conditions::{LockRow, all_locks};
@@ -51,6 +51,14 @@ impl Files {
             .read(|tx| walk_up(tx, fid))?
             .ok_or_else(|| FilesError::Unknown(format!("entry {fid}")))?
             .at()
+    }
+
+    /// The volume that holds what is or would be at a place; `None` if its folder is missing.
+    pub fn volume_at(&self, at: &At) -> Result<Option<VolumeId>, FilesError> {
+        Ok(match self.0.db.read(|tx| walk(tx, at))? {
+            Walk::Found(spotted) | Walk::Free(spotted) => Some(spotted.volume),
+            Walk::NoSpace | Walk::NoParent { .. } | Walk::FileInTheWay => None,
+        })
     }
 
     /// The entry and the folders above it, the top of the space last. Also of an entry in the

@@ -127,6 +127,11 @@ impl Sharing {
         Ok(Visibility { hidden })
     }
 
+    /// The entries that are LAN-only themselves, whoever asks.
+    pub fn lan_only_entries(&self) -> Result<Arc<HashSet<Fid>>, SharingError> {
+        Ok(Arc::clone(&self.flags()?.entries))
+    }
+
     fn facts(
         &self,
         asker: &Asker,

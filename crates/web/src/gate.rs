@@ -70,6 +70,53 @@ pub fn gate_whole(
     Ok(chain)
 }
 
+/// Refuses to bring LAN-only content to where it is seen from away (R105: LAN-only wins). A move in
+/// one volume keeps the entry, and with it the flags of the entry and of all below; what it has only
+/// from a folder above it would lose. A copy, and a move to another volume, is a new entry. Blocks.
+///
+/// # Errors
+/// [`Fault::LeavesLan`] if the new place is not LAN-only itself.
+pub(crate) fn gate_leaving(
+    app: &App,
+    from: &At,
+    entry: &Entry,
+    to: &At,
+    moves: bool,
+) -> Result<(), Problem> {
+    let flagged = app.sharing.lan_only_entries()?;
+    if flagged.is_empty() {
+        return Ok(());
+    }
+    let parent = to.path.parent().unwrap_or_else(TreePath::root);
+    let folder = At {
+        space: to.space,
+        path: parent,
+    };
+    // A folder that is missing is refused by the commit.
+    let Some(folder) = app.files.find(&folder)? else {
+        return Ok(());
+    };
+    let is_flagged = |fid: &Fid| flagged.contains(fid);
+    if app.files.chain(folder.fid)?.iter().any(is_flagged) {
+        return Ok(());
+    }
+    let keeps_flags = moves && app.files.volume_at(from)? == app.files.volume_at(to)?;
+    let chain = app.files.chain(entry.fid)?;
+    let own = if keeps_flags { &chain[1..] } else { &chain[..] };
+    let mut leaves = own.iter().any(is_flagged);
+    if !keeps_flags && entry.is_folder() {
+        for fid in flagged.iter() {
+            // An entry that is gone has no chain.
+            let above = app.files.chain(*fid).unwrap_or_default();
+            leaves |= above.contains(&entry.fid);
+        }
+    }
+    if leaves {
+        return Err(Problem::new(Fault::LeavesLan));
+    }
+    Ok(())
+}
+
 /// True if `asker` may do `need` to `entry`; nothing is noted. For drawing controls.
 pub(crate) fn may(
     app: &App,

@@ -16,6 +16,7 @@ pub(crate) mod problem;
 pub(crate) mod setup;
 pub(crate) mod share;
 pub(crate) mod shell;
+pub(crate) mod transfer;
 pub(crate) mod trash;
 pub(crate) mod upload;
 pub(crate) mod visitor;

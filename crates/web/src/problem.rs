@@ -61,6 +61,10 @@ pub enum Fault {
     ConditionFailed,
     /// Another program changed the entry at the same moment (409).
     OutsideEdit,
+    /// Asked from away for what tells of LAN-only entries (403).
+    AtHomeOnly,
+    /// A LAN-only entry would be seen from away at its new place (403).
+    LeavesLan,
     /// A WebDAV lock of somebody else (423).
     Locked,
     /// The person's quota (507).
@@ -144,6 +148,8 @@ impl Fault {
             | Self::WeakPassword => StatusCode::BAD_REQUEST,
             Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::Forbidden
+            | Self::LeavesLan
+            | Self::AtHomeOnly
             | Self::Foreign
             | Self::ReadOnly
             | Self::IsTop
@@ -196,6 +202,8 @@ impl Fault {
             Self::SameTarget => "same_target",
             Self::ConditionFailed => "condition_failed",
             Self::OutsideEdit => "outside_edit",
+            Self::AtHomeOnly => "at_home_only",
+            Self::LeavesLan => "leaves_lan",
             Self::Locked => "locked",
             Self::OverQuota { .. } => "over_quota",
             Self::DiskFull => "disk_full",
@@ -247,6 +255,8 @@ impl Fault {
             Self::SameTarget => language.text("problem-same-target"),
             Self::ConditionFailed => language.text("problem-condition-failed"),
             Self::OutsideEdit => language.text("problem-outside-edit"),
+            Self::AtHomeOnly => language.text("problem-at-home-only"),
+            Self::LeavesLan => language.text("problem-leaves-lan"),
             Self::Locked => language.text("problem-locked"),
             Self::OverQuota { need, available } => language.with(
                 "problem-over-quota",

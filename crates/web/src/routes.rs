@@ -102,8 +102,8 @@ const TREE_PAGES: &[Route] = rows! { Page:
     "POST" ["/rename/{*path}"] ENTRY_DELETE Tree => pages::change::rename;
     // The folder of the address; each picked entry is asked for by the handler.
     "POST" ["/delete/{*path}"] ENTRY_WRITE Tree => pages::change::delete;
-    "GET" ["/move/{*path}"] ENTRY_LIST Tree => pages::change::show_move;
-    "POST" ["/move/{*path}"] ENTRY_LIST Tree => pages::change::move_picked;
+    "GET" ["/move/{*path}"] ENTRY_LIST Tree => pages::transfer::show_move;
+    "POST" ["/move/{*path}"] ENTRY_LIST Tree => pages::transfer::move_picked;
     "GET" ["/trash"] ACCOUNT_SEE Route => pages::trash::home;
     "GET" ["/trash/{*path}"] ENTRY_DELETE Tree => pages::trash::show;
     "POST" ["/restore/{*path}"] ENTRY_CREATE Tree => pages::trash::restore;

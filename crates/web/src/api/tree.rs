@@ -16,7 +16,7 @@ use super::node::json as answer;
 use crate::address;
 use crate::call::{Answer, Call};
 use crate::form::read_bytes;
-use crate::gate::{gate, gate_whole, visit};
+use crate::gate::{gate, gate_leaving, gate_whole, visit};
 use crate::pages::change::commit_one;
 use crate::problem::{Fault, Problem};
 use crate::webdav::conditions::etags;
@@ -159,6 +159,7 @@ pub(crate) async fn move_entry(call: Call) -> Answer {
             if overwrite && let Some(taken) = app.files.find(&target)? {
                 gate_whole(app, &asker, &Need::ENTRY_DELETE, &taken)?;
             }
+            gate_leaving(app, &from.at, &from.entry, &target, true)?;
             let path = format!("{}{}", from.space.name, target.path);
             let op = Op::new(Change::Move {
                 from: from.at,

@@ -1,6 +1,7 @@
 //! Administration: the node, its people, what is LAN-only, and the audit log. Owners only.
 
 mod audit;
+mod concealed;
 mod people;
 
 use maud::{Markup, html};

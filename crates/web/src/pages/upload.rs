@@ -1,5 +1,6 @@
 //! Uploads by form: `multipart/form-data` (RFC 7578), streamed to the volume, any size.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use files::{At, Author, Change, Expect, Op, Staged};
@@ -183,8 +184,23 @@ fn early(
     }
 }
 
-/// Of two uploads that want the same name at once, the second one must see the first.
-static NAMING: Mutex<()> = Mutex::new(());
+/// Of two uploads that may come to the same name at once, the second one must see the first; others
+/// do not wait for each other, so that they share flushes. Names share a lock by chance at most.
+static NAMING: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
+
+/// The lock for a name: `a.jpg`, `A.JPG` and `a (2).jpg` have the same one.
+fn naming(folder: &At, wanted: &EntryName) -> &'static Mutex<()> {
+    let name = wanted.as_str().to_lowercase();
+    let (stem, ending) = split_ending(&name);
+    let stem = stem
+        .strip_suffix(')')
+        .map(|stem| stem.trim_end_matches(|digit: char| digit.is_ascii_digit()))
+        .and_then(|stem| stem.strip_suffix(" ("))
+        .unwrap_or(stem);
+    let mut hasher = DefaultHasher::new();
+    (folder.space.0, folder.path.to_string(), stem, ending).hash(&mut hasher);
+    &NAMING[usize::try_from(hasher.finish() % NAMING.len() as u64).unwrap_or(0)]
+}
 
 fn place(
     app: &App,
@@ -194,7 +210,8 @@ fn place(
     clash: Clash,
     content: Staged,
 ) -> Result<Stored, Problem> {
-    let _one_at_a_time = NAMING.lock().unwrap_or_else(PoisonError::into_inner);
+    let naming = naming(folder, &wanted);
+    let _one_at_a_time = naming.lock().unwrap_or_else(PoisonError::into_inner);
     let given = match clash {
         Clash::Number => free_name(app, folder, &wanted)?,
         Clash::Replace | Clash::Refuse => wanted.clone(),
@@ -234,12 +251,17 @@ fn free_name(app: &App, folder: &At, wanted: &EntryName) -> Result<EntryName, Pr
     Err(Problem::new(Fault::Taken))
 }
 
-/// The name with a number before its ending, cut so that it stays a name.
-fn numbered(name: &str, number: u32) -> Result<EntryName, Problem> {
-    let (stem, ending) = match name.rfind('.') {
+/// A name and its ending with the dot, if it has one.
+fn split_ending(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
         Some(dot) if dot > 0 && name.len() - dot <= 16 => name.split_at(dot),
         Some(_) | None => (name, ""),
-    };
+    }
+}
+
+/// The name with a number before its ending, cut so that it stays a name.
+fn numbered(name: &str, number: u32) -> Result<EntryName, Problem> {
+    let (stem, ending) = split_ending(name);
     let tail = format!(" ({number}){ending}");
     let mut cut = stem.len().min(protocol::NAME_BYTES_MAX - tail.len());
     while !stem.is_char_boundary(cut) {
@@ -265,6 +287,24 @@ mod tests {
         let long = "旅".repeat(85);
         let name = numbered(&long, 2).unwrap();
         assert!(name.as_str().len() <= 255 && name.as_str().ends_with(" (2)"));
+    }
+
+    #[test]
+    fn names_that_can_meet_share_a_lock_and_most_others_do_not() {
+        let folder = |path: &str| At {
+            space: protocol::SpaceId(1),
+            path: TreePath::parse(path).unwrap(),
+        };
+        let lock = |path: &str, name: &str| {
+            std::ptr::from_ref(naming(&folder(path), &EntryName::new(name).unwrap()))
+        };
+        let one = lock("/d", "a.jpg");
+        for twin in ["A.JPG", "a (2).jpg", "a (17).JPG"] {
+            assert_eq!(lock("/d", twin), one, "{twin}");
+        }
+        let others: std::collections::BTreeSet<_> =
+            (0..200).map(|n| lock("/d", &format!("{n}.jpg"))).collect();
+        assert!(others.len() > 32, "{}", others.len());
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn open(context: &Context, plan: &Plan) -> Step<Opened> {
         Ok(()) => {}
         // The bytes are on their way already: the commit refuses them and keeps them for their
         // writer (R91).
-        Err(Refusal::ConditionFailed { .. }) if !plan.waits => {}
+        Err(Refusal::ConditionFailed { .. } | Refusal::Locked { .. }) if !plan.waits => {}
         Err(refusal) => return Err(refuse(refusal)),
     }
     let mut staging = app.files.stage(&spot.at).map_err(refuse)?;

@@ -7,6 +7,7 @@ use http::header::LOCATION;
 use http::{Response, StatusCode};
 use sharing::Need;
 
+use crate::gate::gate_leaving;
 use crate::problem::{Fault, Problem};
 
 use super::conditions::{Wanted, host};
@@ -77,6 +78,7 @@ fn transfer(context: &Context, plan: &Plan, moves: bool) -> Step<Response<Body>>
         access::note_read(app, asker, &source)?;
     }
     let target = access::replaceable(app, asker, &plan.target)?;
+    gate_leaving(app, &source.at, &source.entry, &target.at, moves)?;
     let conditions = plan.wanted.resolve(app, asker)?;
     let (from, to) = (source.at, target.at.clone());
     let overwrite = plan.overwrite;

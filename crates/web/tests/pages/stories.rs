@@ -1,6 +1,6 @@
 //! What people do with the pages, without JavaScript.
 
-use sharing::{LinkRight, NewLink};
+use sharing::{Action, Event, LinkRight, NewLink, Place};
 
 use crate::scene::Node;
 
@@ -143,6 +143,102 @@ async fn picked_entries_move_and_copy_to_another_folder() {
         .post("/move/alice/Shared", "name=other&to=%2FPrivate&do=copy")
         .by(&node.dave);
     out.send().await.is(404);
+}
+
+#[tokio::test]
+async fn what_is_shared_moves_and_copies_between_spaces_of_people_who_may_write_there() {
+    let node = Node::start();
+    let dave = &node.dave;
+    node.write("/Shared/plan", "x");
+    // Dave writes alice's Shared; from there his own space is offered, and the other way round.
+    let choose = node
+        .get("/move/alice/Shared?name=plan")
+        .by(dave)
+        .send()
+        .await
+        .is(200);
+    assert!(choose.text().contains("space=dave"), "{}", choose.text());
+    assert!(!choose.text().contains("space=bob"), "{}", choose.text());
+    let go = async |from: &str, form: &str| {
+        let call = node.post(&format!("/move/{from}"), form).by(dave);
+        call.send().await
+    };
+    let reply = go("alice/Shared", "name=plan&space=dave&to=%2F&do=move").await;
+    assert_eq!(reply.leads_to(), "/files/dave/?done=moved&count=1");
+    assert!(!node.exists("/Shared/plan"));
+    let choose = node
+        .get("/move/dave/?name=plan&space=alice&to=%2FShared")
+        .by(dave);
+    let choose = choose.send().await.is(200);
+    // The way up ends at what is shared: alice's other folders are none of his business.
+    assert!(
+        !choose.text().contains("space=alice&amp;to=%2F&amp;"),
+        "{}",
+        choose.text()
+    );
+    go("dave/", "name=plan&space=alice&to=%2FShared&do=copy")
+        .await
+        .is(303);
+    assert!(node.exists("/Shared/plan"));
+    // Nobody gets further than they may.
+    go("dave/", "name=plan&space=alice&to=%2FPrivate&do=copy")
+        .await
+        .is(404);
+    go("dave/", "name=plan&space=bob&to=%2F&do=copy")
+        .await
+        .is(404);
+    let read_only = node.post("/move/alice/Shared", "name=plan&space=carol&to=%2F&do=move");
+    read_only.by(&node.carol).send().await.is(403);
+}
+
+#[tokio::test]
+async fn r105_a_copy_between_folders_keeps_lan_only_at_home() {
+    let node = Node::start();
+    node.write("/Shared/Home/diary", "x");
+    let form = "name=diary&to=%2FPrivate&do=copy";
+    let call = node.post("/move/alice/Shared/Home", form).by(&node.alice);
+    let reply = call.send().await.is(403);
+    assert!(reply.text().contains("LAN-only"), "{}", reply.text());
+    assert!(!node.exists("/Private/diary"));
+}
+
+#[tokio::test]
+async fn r105_the_audit_log_read_from_away_tells_no_lan_only_names() {
+    let node = Node::start();
+    node.write("/Shared/Home/diary", "x");
+    let sharing = &node.app.sharing;
+    let note = |target: &str, fid| {
+        let event = Event::by("alice", (node.app.clock)(), Action::Write, target);
+        sharing.audit(Event { fid, ..event }).unwrap();
+    };
+    note(
+        "alice:/Shared/Home/diary",
+        Some(node.fid("/Shared/Home/diary")),
+    );
+    note("alice:/Shared/Home/refused-before-it-was", None);
+    note("alice:/Private", Some(node.fid("/Private")));
+    note("somebody", None);
+    let show = async |place, query: &str| {
+        let call = node.get(&format!("/admin/audit{query}")).by(&node.alice);
+        call.from(place).send().await
+    };
+    let home = show(Place::Lan, "").await.is(200);
+    assert!(home.text().contains("diary") && home.text().contains("refused-before"));
+    let away = show(Place::Away, "").await.is(200);
+    for name in ["diary", "refused-before", "/Home"] {
+        assert!(!away.text().contains(name), "{name}: {}", away.text());
+    }
+    assert_eq!(away.text().matches("LAN-only: shown").count(), 2);
+    assert!(away.text().contains("alice:/Private") && away.text().contains("somebody"));
+    // A search for a name must not tell that it is there.
+    let search = show(Place::Away, "?text=diary").await.is(200);
+    assert!(
+        !search.text().contains("LAN-only: shown"),
+        "{}",
+        search.text()
+    );
+    show(Place::Lan, "/export").await.is(200);
+    show(Place::Away, "/export").await.is(403);
 }
 
 #[tokio::test]

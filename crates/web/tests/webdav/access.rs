@@ -192,3 +192,44 @@ async fn a_lan_only_share_has_no_way_from_away() {
         .await
         .is(404);
 }
+
+#[tokio::test]
+async fn r105_lan_only_content_is_not_copied_to_where_it_is_seen_from_away() {
+    let node = Node::start();
+    for folder in ["home", "home/sub", "around", "around/secret", "open"] {
+        node.call("MKCOL", &at(folder)).await.is(201);
+    }
+    node.put(&at("home/a"), "x").await.is(201);
+    let flag = |path: &str| {
+        let entry = LanOnly::Entry(node.fid(path));
+        node.app.sharing.set_lan_only(entry, true).unwrap();
+    };
+    flag("/home");
+    flag("/around/secret");
+    let go = async |method: &str, from: &str, to: &str| {
+        let request = node
+            .request(method, &at(from))
+            .header("destination", at(to));
+        request.send().await
+    };
+    for (method, from) in [
+        ("COPY", "home/a"),
+        ("MOVE", "home/a"),
+        ("COPY", "home"),
+        ("COPY", "around"),
+    ] {
+        let refused = go(method, from, "open/x").await;
+        refused.says(403, "LAN-only");
+        node.call("PROPFIND", &at("open/x")).await.is(404);
+    }
+    // Where it stays LAN-only it may go.
+    go("COPY", "home/a", "home/sub/b").await.is(201);
+    go("MOVE", "home/a", "around/secret/a").await.is(201);
+    // What is LAN-only itself takes that along when it moves.
+    go("MOVE", "around", "open/around").await.is(201);
+    let away = node.request("GET", &at("open/around/secret/a"));
+    away.from(Place::Away).send().await.is(404);
+    // Made LAN-only first, the new place takes it.
+    flag("/open");
+    go("COPY", "home", "open/home").await.is(201);
+}

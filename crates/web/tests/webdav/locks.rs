@@ -39,6 +39,17 @@ async fn a_locked_file_is_423_with_the_locks_root_to_whoever_does_not_hold_it() 
             .text()
             .contains("<D:href>/dav/files/alice/a</D:href>")
     );
+    // What was sent is not lost (R91).
+    let versions = node.app.files.versions(node.fid("/a")).unwrap();
+    let kept = |version: &&files::Version| version.reason == files::VersionReason::Refused;
+    assert_eq!(
+        versions
+            .iter()
+            .filter(kept)
+            .map(|v| v.size)
+            .collect::<Vec<_>>(),
+        [1]
+    );
     node.call("DELETE", &at("a")).await.is(423);
     let again = lock(&node, &at("a"), SHARED, "0").await;
     again.says(423, "no-conflicting-lock");

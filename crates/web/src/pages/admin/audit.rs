@@ -10,13 +10,14 @@ use protocol::Timestamp;
 use sharing::{Action, AuditFilter, AuditRow};
 use tokio::sync::mpsc;
 
+use super::concealed::Concealment;
 use super::{Tab, tabs};
 use crate::address::encode_name;
 use crate::call::{Answer, Call};
 use crate::form::Fields;
 use crate::language::Language;
 use crate::pages::shell::{Section, Width, icon, icon_of, moment};
-use crate::problem::Problem;
+use crate::problem::{Fault, Problem};
 
 /// Rows of one page.
 const ROWS: usize = 100;
@@ -40,9 +41,21 @@ pub(crate) async fn show(call: Call) -> Answer {
         Some(_) => Some(query.parsed::<u64>("before")?),
         None => None,
     };
-    let asked = filter.clone();
-    let page = call
-        .blocking(move |app| Ok(app.sharing.audit_rows(&asked, before, ROWS)?))
+    let (asked, asker) = (filter.clone(), call.asker.clone());
+    let (page, rows) = call
+        .blocking(move |app| {
+            let mut page = app.sharing.audit_rows(&asked, before, ROWS)?;
+            let concealment = Concealment::new(app, app.sharing.visibility(&asker)?);
+            let mut rows = Vec::new();
+            for row in std::mem::take(&mut page.rows) {
+                let concealed = concealment.conceals(&row)?;
+                // A row that was found by its text would tell that text.
+                if !concealed || asked.text.is_none() {
+                    rows.push((row, concealed));
+                }
+            }
+            Ok((page, rows))
+        })
         .await?;
     let t = call.language;
     let title = t.text("admin-audit");
@@ -88,7 +101,7 @@ pub(crate) async fn show(call: Call) -> Answer {
             }
         }
         div class="card flush" {
-            @if page.rows.is_empty() {
+            @if rows.is_empty() {
                 div class="empty" { (icon_of("icon", "list")) h2 { (t.text("audit-empty")) } }
             } @else {
                 table class="rows" {
@@ -98,7 +111,7 @@ pub(crate) async fn show(call: Call) -> Answer {
                         th class="wide-only" scope="col" { (t.text("audit-from")) }
                         th scope="col" { (t.text("audit-what")) }
                     } }
-                    tbody { @for row in &page.rows { (draw_row(t, row)) } }
+                    tbody { @for (row, concealed) in &rows { (draw_row(t, row, *concealed)) } }
                 }
             }
             @if let Some(next) = &next {
@@ -108,7 +121,7 @@ pub(crate) async fn show(call: Call) -> Answer {
     }))
 }
 
-fn draw_row(t: Language, row: &AuditRow) -> maud::Markup {
+fn draw_row(t: Language, row: &AuditRow, concealed: bool) -> maud::Markup {
     let tone = match row.outcome.as_str() {
         "refused" => "badge warn",
         "failed" => "badge bad",
@@ -124,12 +137,13 @@ fn draw_row(t: Language, row: &AuditRow) -> maud::Markup {
             td class="soft small break wide-only" { (row.address) }
             td class="break" {
                 span class=(tone) { (row.action) @if row.count > 1 { " ×" (row.count) } } " "
-                span class="small" { (row.target) }
+                @if concealed { span class="soft small" { (t.text("audit-lan-only")) } }
+                @else { span class="small" { (row.target) } }
                 span class="under" {
                     (row.actor) " · " (moment(Timestamp(row.at_ms))) " · " (row.address)
                 }
                 div class="soft small" {
-                    @if !row.detail.is_empty() { (row.detail) " " }
+                    @if !row.detail.is_empty() && !concealed { (row.detail) " " }
                     @if let (Some(old), Some(new)) = (row.old_rev, row.new_rev) {
                         (t.text("audit-revision")) " " (old) " → " (new)
                     }
@@ -156,7 +170,20 @@ impl std::io::Write for Pipe {
 }
 
 /// `GET /admin/audit/export`: the whole log as JSON lines.
+///
+/// # Errors
+/// [`Fault::AtHomeOnly`] from away, where it would tell names of LAN-only entries: an export without
+/// them could not be verified.
 pub(crate) async fn export(call: Call) -> Answer {
+    let asker = call.asker.clone();
+    call.blocking(move |app| {
+        let concealment = Concealment::new(app, app.sharing.visibility(&asker)?);
+        match concealment.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::new(Fault::AtHomeOnly)),
+        }
+    })
+    .await?;
     let (sender, receiver) = mpsc::channel(QUEUE_PIECES);
     // Not awaited: it ends with its last row, or when the client goes and the pipe breaks.
     drop(call.blocking(move |app| {
