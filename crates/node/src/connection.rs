@@ -28,6 +28,7 @@ use tower::Service as _;
 
 use crate::lan::{Door, Network};
 use crate::limits::Limits;
+use crate::plain;
 use crate::pulse::{AnswerBody, Patience, Pulse, RequestBody, Verdict, Watched};
 
 /// ContentType `handshake` of a TLS record.
@@ -84,7 +85,7 @@ pub(crate) async fn serve(
     // Answers are written whole; waiting to fill a segment only delays small ones.
     let _ = stream.set_nodelay(true);
     let end = match door {
-        Door::Http => talk(&entrance, stream, peer, door, false, stop).await,
+        Door::Http => plain::talk(&entrance, stream, peer, stop).await,
         Door::Https => {
             let greeted = tokio::select! {
                 greeted = greet(&entrance, stream) => greeted,
@@ -96,7 +97,7 @@ pub(crate) async fn serve(
                 Ok(Some(stream)) => {
                     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                     // Boxed, so that a connection that only waits is small.
-                    Box::pin(talk(&entrance, stream, peer, door, is_h2, stop)).await
+                    Box::pin(talk(&entrance, stream, peer, is_h2, stop)).await
                 }
             }
         }
@@ -106,7 +107,7 @@ pub(crate) async fn serve(
     }
 }
 
-type End = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type End = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// The TLS session of a new connection; `None` if it was something else and is dealt with.
 async fn greet(
@@ -176,12 +177,11 @@ fn redirect_answer(
     answer
 }
 
-/// Requests and answers until the end.
+/// Requests and answers over TLS until the end.
 async fn talk<S>(
     entrance: &Arc<Entrance>,
     stream: S,
     peer: SocketAddr,
-    door: Door,
     is_h2: bool,
     stop: CancellationToken,
 ) -> End
@@ -199,7 +199,7 @@ where
                 Arc::clone(&pulse),
                 request_line.watch(request),
                 peer,
-                door,
+                Door::Https,
             )
         })
     };
@@ -225,13 +225,7 @@ where
         )
         .await?;
     } else {
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            // `Pulse` bounds the head; hyper's own clock would run between requests too.
-            .header_read_timeout(None)
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .writev(true)
-            .serve_connection(io, service);
+        let connection = http1().serve_connection(io, service);
         watch(
             connection,
             |c| c.graceful_shutdown(),
@@ -244,6 +238,18 @@ where
     tasks.close();
     tasks.wait().await;
     Ok(())
+}
+
+/// How HTTP/1 is spoken.
+pub(crate) fn http1() -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // `Pulse` bounds the head; hyper's own clock would run between requests too.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .writev(true);
+    builder
 }
 
 #[derive(Clone)]
@@ -260,7 +266,7 @@ where
 }
 
 /// Drives `connection` and closes it when its pulse or `stop` says so.
-async fn watch<C>(
+pub(crate) async fn watch<C>(
     connection: C,
     close: impl Fn(std::pin::Pin<&mut C>),
     pulse: &Pulse,
@@ -293,7 +299,7 @@ where
     }
 }
 
-async fn answer(
+pub(crate) async fn answer(
     entrance: Arc<Entrance>,
     pulse: Arc<Pulse>,
     mut request: Request<web::Watched<Incoming>>,

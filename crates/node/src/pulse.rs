@@ -8,12 +8,13 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 /// How long each sign of life may be missing.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +46,9 @@ pub(crate) struct Pulse {
     moved_ms: AtomicU64,
     head_since_ms: AtomicU64,
     blocked_since_ms: AtomicU64,
+    /// An answer has ended, and the HTTP library's buffer may still hold bytes of it.
+    unflushed: AtomicBool,
+    flushed: Notify,
     /// HTTP/2 carries other frames between requests, so bytes alone are no request head.
     multiplexed: bool,
 }
@@ -58,6 +62,8 @@ impl Pulse {
             moved_ms: AtomicU64::new(1),
             head_since_ms: AtomicU64::new(0),
             blocked_since_ms: AtomicU64::new(0),
+            unflushed: AtomicBool::new(false),
+            flushed: Notify::new(),
             multiplexed,
         })
     }
@@ -81,18 +87,36 @@ impl Pulse {
         }
     }
 
-    fn bytes_written(&self) {
+    pub(crate) fn bytes_written(&self) {
         self.moved_ms.store(self.now_ms(), Ordering::Relaxed);
         self.blocked_since_ms.store(0, Ordering::Relaxed);
     }
 
-    fn write_blocked(&self) {
+    pub(crate) fn write_blocked(&self) {
         let _ = self.blocked_since_ms.compare_exchange(
             0,
             self.now_ms(),
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
+    }
+
+    /// Waits until the HTTP library has handed on all answers that have ended: it flushes the
+    /// connection below it only when its own buffer is empty.
+    pub(crate) async fn all_flushed(&self) {
+        loop {
+            let flushed = self.flushed.notified();
+            if !self.unflushed.load(Ordering::Acquire) {
+                return;
+            }
+            flushed.await;
+        }
+    }
+
+    fn note_flush(&self) {
+        if self.unflushed.swap(false, Ordering::AcqRel) {
+            self.flushed.notify_waiters();
+        }
     }
 
     /// Notes that a request's head has arrived; the guard lasts until its answer is sent.
@@ -149,6 +173,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.answered();
+        self.pulse.unflushed.store(true, Ordering::Release);
         self.pulse.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.pulse
             .moved_ms
@@ -159,15 +184,17 @@ impl Drop for InFlight {
 /// An answer's body that keeps its request in flight until it was sent or given up.
 pub(crate) struct AnswerBody<B> {
     body: B,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl<B> AnswerBody<B> {
     pub(crate) fn new(body: B, in_flight: InFlight) -> Self {
-        Self {
-            body,
-            _in_flight: in_flight,
-        }
+        Self { body, in_flight }
+    }
+
+    /// Gives the body up; the answer is sent by other means.
+    pub(crate) fn into_in_flight(self) -> InFlight {
+        self.in_flight
     }
 }
 
@@ -266,6 +293,10 @@ impl<S> Watched<S> {
         Self { stream, pulse }
     }
 
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(_)) => self.pulse.bytes_written(),
@@ -316,8 +347,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_pending() {
-            self.pulse.write_blocked();
+        match &flushed {
+            Poll::Ready(Ok(())) => self.pulse.note_flush(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.pulse.write_blocked(),
         }
         flushed
     }

@@ -15,6 +15,7 @@
 mod accounts;
 mod audit;
 mod bad_input;
+mod big_files;
 mod binds;
 mod browser;
 mod clients;

@@ -66,6 +66,11 @@ impl<C> FragmentGuard<C> {
         };
         (guard, line)
     }
+
+    /// The connection that it guarded.
+    pub fn into_inner(self) -> C {
+        self.connection
+    }
 }
 
 impl<C> FragmentGuard<C> {
