@@ -21,6 +21,8 @@ pub(crate) use idle::idle;
 pub(crate) struct Options {
     /// Small sizes: shows that the command works, not how fast the product is.
     pub(crate) quick: bool,
+    /// The one task to measure; else all.
+    pub(crate) only: Option<String>,
     /// Rounds; 0 takes the command's own default.
     pub(crate) rounds: usize,
     /// A built `cumulet`; else it is built in the release profile.
@@ -64,6 +66,7 @@ impl Options {
                     options.minutes =
                         60 * value()?.parse::<u64>().context("--hours needs a number")?
                 }
+                "--only" => options.only = Some(value()?.to_owned()),
                 "--binary" => options.binary = Some(std::path::absolute(value()?)?),
                 "--scratch" => options.scratch = Some(std::path::absolute(value()?)?),
                 other => bail!("unknown option {other}"),
@@ -72,13 +75,17 @@ impl Options {
         Ok(options)
     }
 
-    /// The program to measure; builds it when none was named.
+    /// The program to measure; builds it when none was named. What only has to work may be slow.
     pub(crate) fn program(&self) -> anyhow::Result<PathBuf> {
         if let Some(binary) = &self.binary {
             anyhow::ensure!(binary.is_file(), "{} is not a file", binary.display());
             return Ok(binary.clone());
         }
-        let profile = if self.dev { "dev" } else { "release" };
+        let profile = if self.dev || self.quick {
+            "dev"
+        } else {
+            "release"
+        };
         build(profile, &[])
     }
 

@@ -22,10 +22,13 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask <command>
   tidy                     check the rules of the repository
-  bench files [--quick] [--rounds N]
+  bench files [--quick] [--rounds N] [--only TASK]
                            our server beside Apache, rclone and dufs; writes docs/benchmarks.md
   bench idle [--quick] [--rounds N]
-                           memory and CPU at rest with 100,000 files; writes docs/benchmarks.md
+                           memory and CPU at rest with 200,000 files; writes docs/benchmarks.md
+   --quick                 a smoke test of the bench itself: small sizes, the development build, under two
+                           minutes once that is built; prints only, fails only if something does not work
+   --only TASK             one task, such as LargePlain; prints only
   soak [--minutes 10 | --hours N] [--dev]
                            mixed load; fails when memory or descriptors grow
   dist [--dev]             a static program in <target>/dist, proven in a bare chroot (needs root)

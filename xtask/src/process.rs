@@ -75,6 +75,24 @@ impl Group {
         Ok(TICK * u32::try_from(ticks).context("more CPU time than a bench can use")?)
     }
 
+    /// How often its threads have gone to sleep, and so were woken, since their start.
+    pub(crate) fn wakeups(self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for (pid, _) in self.members()? {
+            for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+                // A thread may end between the listing and this read.
+                let status = std::fs::read_to_string(task?.path().join("status"));
+                let status = status.unwrap_or_default();
+                sum += status
+                    .lines()
+                    .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+                    .and_then(|count| count.trim().parse::<u64>().ok())
+                    .unwrap_or(0);
+            }
+        }
+        Ok(sum)
+    }
+
     /// Resident memory in KiB; pages that several processes share count once for each (`Pss` where it can be read).
     pub(crate) fn resident_kib(self) -> anyhow::Result<u64> {
         let mut sum = 0;

@@ -103,6 +103,7 @@ pub(crate) fn files(options: &Options) -> anyhow::Result<bool> {
         sizes.rounds = options.rounds;
     }
     let scratch = options.scratch()?;
+    let tasks = chosen(options.only.as_deref())?;
     let servers = start_all(&options.program()?, scratch.path())?;
     let idle: Vec<u64> = servers
         .iter()
@@ -114,7 +115,7 @@ pub(crate) fn files(options: &Options) -> anyhow::Result<bool> {
             .with_context(|| format!("preparing {}", server.name))?;
     }
     for round in 0..sizes.rounds {
-        for task in TASKS {
+        for task in tasks.iter().copied() {
             // The order rotates, so that no server always follows the same one.
             for turn in 0..servers.len() {
                 let server = &servers[(turn + round) % servers.len()];
@@ -135,10 +136,25 @@ pub(crate) fn files(options: &Options) -> anyhow::Result<bool> {
     let verdicts = goals(&rows);
     text += &goal_table(&verdicts);
     println!("{text}");
-    if !options.dry && !options.quick {
+    if !options.dry && !options.quick && options.only.is_none() {
         figures::record(&super::page(), "files", &text)?;
     }
-    Ok(verdicts.iter().all(|verdict| verdict.met))
+    // Small sizes show that everything works; how fast they cannot tell.
+    Ok(options.quick || verdicts.iter().all(|verdict| verdict.met))
+}
+
+/// The task of that name with what it needs, or all.
+fn chosen(only: Option<&str>) -> anyhow::Result<Vec<Task>> {
+    let Some(only) = only else {
+        return Ok(TASKS.to_vec());
+    };
+    let named = |task: &Task| format!("{task:?}").eq_ignore_ascii_case(only);
+    match TASKS.into_iter().find(named) {
+        // It lists what the other has made.
+        Some(Task::List) => Ok(vec![Task::NewFiles, Task::List]),
+        Some(task) => Ok(vec![task]),
+        None => anyhow::bail!("--only takes one of {TASKS:?}, not {only}"),
+    }
 }
 
 fn start_all(program: &Path, scratch: &Path) -> anyhow::Result<Vec<Server>> {
@@ -492,7 +508,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             let server = start(&folder).unwrap();
             prepare(&server, scratch.path(), &QUICK).unwrap();
-            for task in TASKS {
+            for task in tasks.iter().copied() {
                 measure(&server, task, 0, &QUICK, &mut rows).unwrap();
             }
             assert!(server.group().resident_kib().unwrap() > 1000);
