@@ -508,7 +508,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             let server = start(&folder).unwrap();
             prepare(&server, scratch.path(), &QUICK).unwrap();
-            for task in tasks.iter().copied() {
+            for task in TASKS {
                 measure(&server, task, 0, &QUICK, &mut rows).unwrap();
             }
             assert!(server.group().resident_kib().unwrap() > 1000);
