@@ -458,7 +458,11 @@ fn a_fragment_in_the_target_deletes_nothing_over_either_protocol() {
         assert_eq!(answer, "1.1 400", "{target}");
         // RFC 9113 section 8.1.1: a malformed request is a stream error, PROTOCOL_ERROR.
         let (exit, answer) = delete("--http2", target);
-        assert_eq!((exit, answer.as_str()), (Some(92), "2 000"), "{target}");
+        // Without an answer some versions of curl tell no HTTP version.
+        assert!(
+            exit == Some(92) && answer.ends_with(" 000"),
+            "{target}: {answer}"
+        );
     }
     unharmed(&alice, &["a"]);
     alice.get(&at("a/file")).assert_status(200);
