@@ -52,6 +52,20 @@ pub enum LayoutError {
         /// What was asked for.
         asked: PathBuf,
     },
+    /// The node exists, its folder does not.
+    #[error(
+        "the folder {} of this node (state in {}) is not there: {why}; nothing was changed",
+        .volume.display(),
+        .state.display()
+    )]
+    HomeAway {
+        /// The served folder.
+        volume: PathBuf,
+        /// The state folder.
+        state: PathBuf,
+        /// What was found instead.
+        why: &'static str,
+    },
     /// The system refused.
     #[error("cannot {action} {}", .path.display())]
     Io {
@@ -62,6 +76,24 @@ pub enum LayoutError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// Fails if the state is that of a node: then its folder is not made anew, because it would lie under
+/// the mount point of a disk that is not there.
+fn refuse_known(volume: &Path, state: &Path) -> Result<(), LayoutError> {
+    let layout = Layout {
+        volume: volume.into(),
+        state: state.into(),
+    };
+    let known = read_pointer(&layout.volume_pointer())?;
+    let Some(known) = known.filter(|known| !known.exists() && layout.key_file().is_file()) else {
+        return Ok(());
+    };
+    Err(LayoutError::HomeAway {
+        volume: known,
+        state: layout.state,
+        why: "it does not exist",
+    })
 }
 
 fn io_error<'a>(
@@ -87,6 +119,9 @@ pub struct Layout {
 impl Layout {
     /// For `serve`: makes the folders where they are missing.
     pub fn prepare(volume: &Path, state: Option<&Path>) -> Result<Self, LayoutError> {
+        if let Some(state) = state.filter(|_| !volume.exists()) {
+            refuse_known(volume, state)?;
+        }
         make_folder(volume, 0o755)?;
         let volume = canonical(volume)?;
         let hidden = volume.join(HIDDEN);
@@ -109,7 +144,11 @@ impl Layout {
         }
         if layout.is_apart() && layout.key_file().is_file() && !hidden.is_dir() {
             // The disk is not mounted: what is made here would lie under its mount point.
-            return Ok(layout);
+            return Err(LayoutError::HomeAway {
+                volume: layout.volume,
+                state: layout.state,
+                why: "a folder without the node's own `.cumulet` is in its place",
+            });
         }
         make_folder(&hidden, 0o700)?;
         if layout.is_apart() {
@@ -341,10 +380,21 @@ mod tests {
         let (volume, state) = (top.path().join("cloud"), top.path().join("state"));
         let made = Layout::prepare(&volume, Some(&state)).unwrap();
         key(&made);
-        fs::remove_dir_all(&volume).unwrap();
+        let away = top.path().join("away");
+        fs::rename(&volume, &away).unwrap();
+        let told = || {
+            let refused = Layout::prepare(&volume, Some(&state)).unwrap_err();
+            assert!(matches!(refused, LayoutError::HomeAway { .. }), "{refused}");
+            refused.to_string()
+        };
+        assert!(told().contains("does not exist"));
+        assert!(!volume.exists());
         fs::create_dir(&volume).unwrap();
-        assert_eq!(Layout::prepare(&volume, Some(&state)).unwrap(), made);
+        assert!(told().contains(".cumulet"));
         assert_eq!(fs::read_dir(&volume).unwrap().count(), 0);
+        fs::remove_dir(&volume).unwrap();
+        fs::rename(&away, &volume).unwrap();
+        assert_eq!(Layout::prepare(&volume, Some(&state)).unwrap(), made);
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn explain(error: &anyhow::Error) -> Failure {
             .hint("a node runs there already: `cumulet status` shows it, its process id ends it");
     }
     let failure = Failure::of(Kind::Configuration, error.as_ref());
-    if failure.message.contains("is away") {
+    if matches!(layout, Some(LayoutError::HomeAway { .. })) || failure.message.contains("is away") {
         return failure.hint("mount the disk that holds the folder, then start again");
     }
     failure

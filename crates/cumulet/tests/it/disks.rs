@@ -326,3 +326,26 @@ fn r04_state_and_data_lie_where_they_are_told() {
     assert!(place.join("catalog.db").is_file());
     assert!(!node.state().join("catalog.db").exists());
 }
+
+#[test]
+fn a_node_whose_home_is_missing_says_so_and_makes_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let place = state.path().to_string_lossy().into_owned();
+    let mut node = cloud().arg("--state").arg(place).start();
+    let alice = node.owner("alice");
+    alice.put(&at("file"), "precious").assert_status(201);
+    node.stop();
+    let home = node.folder().to_owned();
+    let away = node.scratch().join("away");
+    std::fs::rename(&home, &away).unwrap();
+    node.try_start().unwrap_err();
+    let told = node.log();
+    for words in [home.to_str().unwrap(), "is not there", "mount the disk"] {
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    assert!(!home.exists());
+    std::fs::rename(&away, &home).unwrap();
+    node.start();
+    let alice = node.https().basic("alice", PASSWORD);
+    assert_eq!(alice.get(&at("file")).expect_status(200).text(), "precious");
+}
