@@ -249,7 +249,9 @@ pub(crate) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
 
 fn layout_failure(error: LayoutError) -> Failure {
     let kind = match &error {
-        LayoutError::NoNode(_) | LayoutError::NotAFolder(_) => Kind::Missing,
+        LayoutError::NoNode(_) | LayoutError::HomeAway { .. } | LayoutError::NotAFolder(_) => {
+            Kind::Missing
+        }
         LayoutError::Locked { .. } => Kind::Unreachable,
         LayoutError::OtherVolume { .. } | LayoutError::Io { .. } => Kind::Configuration,
         _ => Kind::Fault,
