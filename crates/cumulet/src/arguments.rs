@@ -160,9 +160,17 @@ pub(crate) enum AppPassword {
     Add {
         /// Whose
         user: String,
-        /// What the device is called
-        #[arg(long, default_value = "device")]
+        /// What the device is called, such as laptop
+        #[arg(value_name = "LABEL", default_value = "device")]
         label: String,
+        /// The same, by name
+        #[arg(
+            long = "label",
+            value_name = "LABEL",
+            conflicts_with = "label",
+            hide = true
+        )]
+        named: Option<String>,
     },
     /// List them, without the passwords
     List {
@@ -236,7 +244,7 @@ pub(crate) enum Link {
         /// Ask for this password, read from standard input
         #[arg(long)]
         password_stdin: bool,
-        /// When it ends: 12h, 7d, 4w, 2026-12-31 or 2026-12-31T18:00:00Z
+        /// When it ends: 12h, 7d, 4w, 2026-12-31 (its last day) or 2026-12-31T18:00:00Z
         #[arg(long, value_name = "T")]
         expires: Option<String>,
         /// How many downloads it allows

@@ -74,6 +74,9 @@ pub(crate) fn cell(key: &str, value: &Value) -> String {
         Value::Null => "-".into(),
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
+        Value::Number(n) if key == "quota_bytes" => n
+            .as_u64()
+            .map_or_else(|| n.to_string(), |n| ByteSize(n).exact()),
         Value::Number(n) if key.ends_with("_bytes") => n
             .as_u64()
             .map_or_else(|| n.to_string(), |n| ByteSize(n).to_string()),
@@ -110,9 +113,9 @@ mod tests {
         ];
         assert_eq!(
             table(&rows, &columns, ""),
-            "name   used     owner  since\n\
-             alice  1.5 GiB  yes    2026-11-24 05:04\n\
-             小明   -        no     2026-11-24 05:04"
+            "name   used    owner  since\n\
+             alice  1.6 GB  yes    2026-11-24 05:04\n\
+             小明   -       no     2026-11-24 05:04"
         );
         assert_eq!(table(&json!([]), &columns, "nobody yet"), "nobody yet");
     }

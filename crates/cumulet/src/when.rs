@@ -4,11 +4,23 @@ use std::time::Duration;
 
 use protocol::Timestamp;
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A point in time: a date in UTC, or a span counted by `from` (forward or back from now).
 pub(crate) fn parse(text: &str, from: impl Fn(Duration) -> Timestamp) -> Result<Timestamp, String> {
     span(text).map(from).or_else(|| date(text)).ok_or_else(|| {
         format!("`{text}` is no time: write a span such as 30m, 12h, 7d or 4w, a day such as 2026-12-31, or 2026-12-31T18:00:00Z")
     })
+}
+
+/// The same for an end: a day counts to its end, as on the pages.
+pub(crate) fn parse_end(
+    text: &str,
+    from: impl Fn(Duration) -> Timestamp,
+) -> Result<Timestamp, String> {
+    let at = parse(text, from)?;
+    let is_day = span(text).is_none() && !text.contains('T');
+    Ok(if is_day { at.plus(DAY) } else { at })
 }
 
 fn span(text: &str) -> Option<Duration> {
@@ -53,6 +65,17 @@ fn three(text: &str, separator: char) -> Option<(u32, u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_day_is_the_last_day() {
+        let check = |text, ms| {
+            let found = parse_end(text, |span| Timestamp(0).plus(span));
+            assert_eq!(found, Ok(Timestamp(ms)), "{text}");
+        };
+        check("1970-01-02", 2 * 86_400_000);
+        check("1970-01-02T00:00:00Z", 86_400_000);
+        check("7d", 7 * 86_400_000);
+    }
 
     #[test]
     fn spans_and_dates_are_read() {

@@ -58,17 +58,41 @@ impl FromStr for ByteSize {
     }
 }
 
+impl ByteSize {
+    /// The size as it was chosen, such as a quota: `200 GB`, `64 KiB`, and bytes where no unit
+    /// divides it. Reads back as the same size.
+    #[must_use]
+    pub fn exact(self) -> String {
+        let names = ["TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "kB"];
+        let shortest = names
+            .into_iter()
+            .filter_map(|name| {
+                let (_, factor) = UNITS
+                    .iter()
+                    .find(|(unit, _)| unit.eq_ignore_ascii_case(name))?;
+                let fits = self.0 >= *factor && self.0.is_multiple_of(*factor);
+                fits.then(|| (self.0 / factor, name))
+            })
+            .min_by_key(|(count, _)| *count);
+        match shortest {
+            Some((count, name)) => format!("{count} {name}"),
+            None => format!("{} B", self.0),
+        }
+    }
+}
+
 impl fmt::Display for ByteSize {
-    /// At most three significant digits and a binary unit: `0 B`, `999 B`, `1.5 GiB`.
+    /// At most three significant digits and a unit of thousands, as on the label of a disk and in
+    /// most file managers: `0 B`, `999 B`, `1.5 GB`.
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut value = self.0 as f64;
-        for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
-            if value < 1023.5 || unit == "TiB" {
+        for unit in ["B", "kB", "MB", "GB", "TB"] {
+            if value < 999.5 || unit == "TB" {
                 let digits = usize::from(unit != "B" && value < 9.95);
                 return write!(f, "{value:.digits$} {unit}");
             }
-            value /= 1024.0;
+            value /= 1000.0;
         }
         Ok(())
     }
@@ -94,9 +118,25 @@ mod tests {
     fn sizes_print_short() {
         let check = |bytes, text: &str| assert_eq!(ByteSize(bytes).to_string(), text);
         check(0, "0 B");
-        check(1023, "1023 B");
-        check(1024, "1.0 KiB");
-        check(1_610_612_736, "1.5 GiB");
-        check(20 << 30, "20 GiB");
+        check(999, "999 B");
+        check(1000, "1.0 kB");
+        check(1_610_612_736, "1.6 GB");
+        check(200_000_000_000, "200 GB");
+        check(999_600, "1.0 MB");
+    }
+
+    #[test]
+    fn a_chosen_size_is_shown_as_it_was_chosen() {
+        let check = |text: &str, shown: &str| {
+            let size: ByteSize = text.parse().unwrap();
+            assert_eq!(size.exact(), shown, "{text}");
+            assert_eq!(shown.parse(), Ok(size), "{shown}");
+        };
+        check("200GB", "200 GB");
+        check("64 KiB", "64 KiB");
+        check("1.5TiB", "1536 GiB");
+        check("1000000", "1 MB");
+        check("12345", "12345 B");
+        check("0", "0 B");
     }
 }

@@ -60,7 +60,7 @@ pub enum SharingError {
     )]
     WeakPassword,
     /// The node would have no owner.
-    #[error("account {0} is the last owner; make another account owner first")]
+    #[error("this account is the only owner; make another account owner first")]
     LastOwner(AccountId),
     /// Wrong, old or used set-up link.
     #[error("this set-up link does not hold; the node prints a new one when it starts")]

@@ -227,7 +227,14 @@ pub(super) async fn export(console: &Console, file: Option<PathBuf>) -> Result<(
                 .await
         }
         Some(path) => {
-            let mut out = File::create_new(&path).map_err(|error| trouble(&path, &error))?;
+            let mut out = File::create_new(&path).map_err(|error| {
+                let failure = trouble(&path, &error);
+                if error.kind() == io::ErrorKind::AlreadyExists {
+                    return failure
+                        .hint("nothing is overwritten; choose another name or remove it");
+                }
+                failure
+            })?;
             console
                 .stream("/v1/audit/export", |bytes| out.write_all(bytes))
                 .await?;

@@ -37,7 +37,7 @@ pub(super) async fn link(
         } => {
             let now = (node::system_clock())();
             let expires = expires
-                .map(|text| when::parse(&text, |span| now.plus(span)))
+                .map(|text| when::parse_end(&text, |span| now.plus(span)))
                 .transpose()
                 .map_err(Failure::input)?;
             if let Some(over) = expires.filter(|at| *at <= now) {

@@ -117,7 +117,8 @@ pub(super) async fn user(
 
 pub(super) async fn app_password(console: &Console, wish: AppPassword) -> Result<Outcome, Failure> {
     match wish {
-        AppPassword::Add { user, label } => {
+        AppPassword::Add { user, label, named } => {
+            let label = named.unwrap_or(label);
             let answer = console
                 .post(
                     "/v1/app-passwords/add",
@@ -172,7 +173,7 @@ pub(super) async fn quota(console: &Console, wish: Quota) -> Result<Outcome, Fai
         .await?;
     let limit = bytes.map_or_else(
         || "without limit".into(),
-        |bytes| format!("at most {}", ByteSize(bytes)),
+        |bytes| format!("at most {}", ByteSize(bytes).exact()),
     );
     let text = format!(
         "{user}: {limit}, {} used",

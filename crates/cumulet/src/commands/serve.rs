@@ -46,5 +46,12 @@ fn explain(error: &anyhow::Error) -> Failure {
     if matches!(layout, Some(LayoutError::HomeAway { .. })) || failure.message.contains("is away") {
         return failure.hint("mount the disk that holds the folder, then start again");
     }
+    let denied = error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
+    });
+    if denied {
+        return failure.hint("name a folder that you may write to, or run as the user who may");
+    }
     failure
 }

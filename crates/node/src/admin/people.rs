@@ -210,7 +210,7 @@ pub(super) async fn set_quota(admin: Shared, Json(new): Json<NewQuota>) -> Answe
         admin.state.files.set_quota(space.id, new.bytes)?;
         let detail = new
             .bytes
-            .map_or_else(|| "unlimited".into(), |bytes| ByteSize(bytes).to_string());
+            .map_or_else(|| "unlimited".into(), |bytes| ByteSize(bytes).exact());
         admin.note(Action::Quota, space.name.as_str(), detail)?;
         Ok(admin.state.files.usage(space.id)?)
     })

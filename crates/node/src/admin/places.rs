@@ -28,7 +28,7 @@ impl Admin {
 
     pub(super) fn space(&self, name: &str) -> Result<Space, Failure> {
         self.state.files.space(name)?.ok_or_else(|| {
-            Failure::missing(format!("there is no space `{name}`"))
+            Failure::missing(format!("nobody here is called `{name}`"))
                 .hint("`cumulet user list` shows everybody")
         })
     }
