@@ -3,12 +3,20 @@
 
 const find = (root, selector) => [...root.querySelectorAll(selector)];
 
-/** Times are UTC in the source; here they become the reader's own. */
-for (const time of find(document, "time[datetime]")) {
+/** Times are UTC in the source; here they become the reader's own, in the order of their country. */
+const page = document.documentElement.lang;
+const locale = navigator.languages.find((tag) => tag.split("-")[0] === page.split("-")[0]) ?? page;
+const spelled = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+for (const time of find(document, "time[datetime*=T]")) {
   const at = new Date(time.dateTime);
-  if (Number.isNaN(at.valueOf())) continue;
-  const two = (n) => String(n).padStart(2, "0");
-  time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (!Number.isNaN(at.valueOf())) time.textContent = spelled.format(at);
+}
+
+/** Back to the form that did not work; what was typed is still in it. */
+for (const button of find(document, "[data-back]")) {
+  if (window.history.length < 2) continue;
+  button.hidden = false;
+  button.addEventListener("click", () => window.history.back());
 }
 
 /** Buttons with data-copy put the value of the named field on the clipboard. */
@@ -75,7 +83,10 @@ for (const form of find(document, "form[data-upload]")) {
   const status = form.querySelector("[data-status]");
   const bar = form.querySelector("progress");
   let running = false;
-  const say = (kind) => { status.textContent = form.dataset[kind]; };
+  const say = (text, wrong = false) => {
+    status.textContent = text;
+    status.classList.toggle("wrong", wrong);
+  };
   form.addEventListener("submit", (event) => {
     if (!input.files.length || running) return;
     event.preventDefault();
@@ -83,12 +94,12 @@ for (const form of find(document, "form[data-upload]")) {
     const request = new XMLHttpRequest();
     const body = new FormData(form);
     bar.hidden = false;
-    say("sending");
+    say(form.dataset.sending);
     request.upload.addEventListener("progress", (sent) => {
       if (!sent.lengthComputable) return;
       bar.max = sent.total;
       bar.value = sent.loaded;
-      if (sent.loaded === sent.total) say("storing");
+      if (sent.loaded === sent.total) say(form.dataset.storing);
     });
     request.addEventListener("load", () => {
       running = false;
@@ -97,17 +108,14 @@ for (const form of find(document, "form[data-upload]")) {
         window.location.assign(request.responseURL || window.location.href);
         return;
       }
-      const page = new DOMParser().parseFromString(request.responseText, "text/html");
+      const answer = new DOMParser().parseFromString(request.responseText, "text/html");
       bar.hidden = true;
-      status.textContent = page.querySelector("[data-problem]")?.textContent ?? form.dataset.failed;
-      if (page.querySelector("[data-clash]")) {
-        document.querySelector("main").replaceWith(page.querySelector("main"));
-      }
+      say(answer.querySelector("[data-problem]")?.textContent ?? form.dataset.failed, true);
     });
     request.addEventListener("error", () => {
       running = false;
       bar.hidden = true;
-      say("failed");
+      say(form.dataset.failed, true);
     });
     request.open("POST", form.action);
     request.send(body);

@@ -62,7 +62,7 @@ shell-skip = Skip to the content
 shell-navigation = Main navigation
 shell-language = Language
 nav-files = Files
-nav-shared = Shared with me
+nav-shared = Shared
 nav-links = Links
 nav-trash = Trash
 nav-admin = Administration
@@ -107,17 +107,37 @@ menu-of = Actions for “{ $name }”
 problem-passwords-differ = The two passwords are not the same. Type them again.
 problem-nothing-picked = Nothing was picked. Go back and pick at least one.
 
+## Dates
+
+date = { $day } { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+} { $year }
+date-time = { $date }, { $time } UTC
+
 ## Set-up and sign-in
 
 setup-title = Welcome to your cloud
 setup-welcome = Two steps, and it is yours: keep the recovery words, and make your account.
 setup-words-title = 1. Keep these 24 words
-setup-words-text = They are the only way to get this cloud back if the computer is lost. Write them on paper and keep it in a safe place. They are shown only now.
+setup-words-text = They are the only way to get this cloud back if the computer is lost. Write them on paper and keep it in a safe place. This page is shown only once.
 setup-words-kept = I have written the words down.
 setup-owner-title = 2. Make your account
 setup-name-hint = Letters, digits, dot, dash and underscore. It is part of the address of your files.
 setup-finish = Start my cloud
 setup-fingerprint = Fingerprint of this node's certificate:
+setup-used-title = Set up already
+setup-used-text = This link works once, and it was used. Sign in with the account that was made then.
 login-title = Sign in
 login-welcome = Sign in to your cloud.
 login-button = Sign in
@@ -258,7 +278,7 @@ share-link-label = Note (optional)
 share-link-label-hint = For yourself, such as who has it.
 share-link-make = Make a link
 share-member-title = With people on this node
-share-member-text = They find it under “Shared with me”.
+share-member-text = They find it under “Shared”.
 share-member-make = Share
 access-read = Read
 access-write = Read and change
@@ -274,6 +294,7 @@ lan-title = Home network only
 lan-text = Then it cannot be reached from outside: not by you, not by links, not by people it is shared with.
 lan-turn-on = Home network only
 lan-turn-off = Allow from everywhere
+shared-title = Shared with me
 shared-text = What other people on this node share with you.
 shared-empty = Nobody shares anything with you yet
 shared-from = From
@@ -377,6 +398,13 @@ worker-stopped = Stopped
 worker-failed = Failed
 worker-start = Start
 worker-stop = Stop
+work-web-https = Pages and network drive
+work-web-http = The same over plain HTTP
+work-scanner = Finds what other programs changed
+work-audit-sealer = Seals the audit log
+work-lock-expiry = Ends locks whose time is over
+work-retention = Removes old versions and trash
+work-network = Follows addresses, renews the certificate
 services-title = From outside
 services-text = What can be reached only in the home network does not exist for the rest of the world.
 services-open = Allow from everywhere
@@ -417,3 +445,42 @@ audit-lan-only = LAN-only: shown inside of the home network
 audit-empty = No rows
 audit-older = Older rows
 audit-revision = revision
+action-create = Made
+action-write = Changed
+action-delete = Deleted
+action-move = Moved or renamed
+action-copy = Copied
+action-properties = Properties changed
+action-restore = Restored
+action-purge = Removed for good
+action-lock = Locked
+action-unlock = Unlocked
+action-break-lock = Lock broken
+action-bind = Folder bound
+action-unbind = Folder let go
+action-read = Read
+action-refuse = Refused
+action-login = Signed in
+action-login-failed = Sign-in failed
+action-logout = Signed out
+action-session-revoke = Session ended
+action-account-create = Account made
+action-account-remove = Account removed
+action-account-role = Role changed
+action-password = Password changed
+action-second-factor = Second factor
+action-app-password-create = Device password made
+action-app-password-revoke = Device password revoked
+action-link-create = Link made
+action-link-change = Link changed
+action-link-revoke = Link revoked
+action-link-use = Link used
+action-grant-create = Shared with a person
+action-grant-remove = Sharing stopped
+action-lan-only = Home network only
+action-quota = Quota set
+action-settings = Setting changed
+action-start = Node started
+action-stop = Node stopped
+action-audit-cut = Old rows cut
+action-audit-broken = Log found damaged

@@ -36,6 +36,8 @@ fn play(script: &str, variables: &[(&str, &str)]) {
             node.ready().setup_url.as_ref().expect("a fresh node"),
         )
         .env("CUMULET_SCRATCH", node.scratch())
+        .env("CUMULET_PROGRAM", env!("CARGO_BIN_EXE_cumulet"))
+        .env("CUMULET_STATE", node.state())
         .envs(variables.iter().copied())
         .output()
         .expect("node starts");
@@ -79,6 +81,11 @@ fn r93_set_up_upload_and_share_in_chinese_without_javascript() {
         "story.mjs",
         &[("CUMULET_LANGUAGE", "zh-CN"), ("CUMULET_JAVASCRIPT", "no")],
     );
+}
+
+#[test]
+fn r17_every_page_is_readable_and_within_reach_in_both_themes_and_languages() {
+    play("looks.mjs", &[]);
 }
 
 #[test]

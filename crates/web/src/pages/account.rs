@@ -100,10 +100,10 @@ fn device_card(t: Language, devices: &[AppPassword], url: &str) -> Markup {
                         div class="main-part" {
                             b { (device.label) }
                             div class="soft" {
-                                (t.text("devices-made")) " " (moment(device.created)) " · "
+                                (t.text("devices-made")) " " (moment(t, device.created)) " · "
                                 @match (device.last_used, device.last_from) {
                                     (Some(used), from) => {
-                                        (t.text("devices-used")) " " (moment(used))
+                                        (t.text("devices-used")) " " (moment(t, used))
                                         @if let Some(from) = from { " (" (from) ")" }
                                     }
                                     (None, _) => { (t.text("devices-unused")) }
@@ -197,9 +197,9 @@ fn session_card(t: Language, sessions: &[SessionInfo], mine: Option<i64>) -> Mar
                                 span class="badge good" { (t.text("sessions-this")) }
                             }
                             div class="soft" {
-                                (t.text("sessions-begun")) " " (moment(session.created))
+                                (t.text("sessions-begun")) " " (moment(t, session.created))
                                 @if let Some(from) = session.address { " (" (from) ")" }
-                                " · " (t.text("devices-used")) " " (moment(session.last_seen))
+                                " · " (t.text("devices-used")) " " (moment(t, session.last_seen))
                             }
                         }
                         @if Some(session.id) != mine {
@@ -365,7 +365,7 @@ fn draw_enrolment(
                 div class="field" {
                     span class="legend" { (t.text("factor-secret")) }
                     div class="secret" translate="no" { (secret) }
-                    a class="small break" href=(uri) { (t.text("factor-open-app")) }
+                    a class="button small" href=(uri) { (t.text("factor-open-app")) }
                 }
                 input type="hidden" name="secret" value=(secret);
                 input type="hidden" name="uri" value=(uri);
@@ -424,7 +424,7 @@ pub(crate) async fn confirm_factor(call: Call) -> Answer {
             div class="headline" { h1 { (title) } }
             section class="card stack" {
                 p { (t.text("factor-codes-text")) }
-                ol class="words" translate="no" { @for code in &codes { li { (code) } } }
+                ol class="words codes" translate="no" { @for code in &codes { li { (code) } } }
                 div class="buttons" {
                     a class="button main" href="/account" { (t.text("factor-codes-kept")) }
                 }

@@ -1,5 +1,6 @@
 //! Administration: the node, its people, what is LAN-only, and the audit log. Owners only.
 
+mod actions;
 mod audit;
 mod concealed;
 mod people;
@@ -74,7 +75,7 @@ pub(crate) async fn show(call: Call) -> Answer {
                 h2 { (settings.name) }
                 dl class="facts" {
                     dt { (t.text("admin-version")) } dd { (settings.version) }
-                    dt { (t.text("admin-started")) } dd { (moment(call.app.status.started())) }
+                    dt { (t.text("admin-started")) } dd { (moment(t, call.app.status.started())) }
                     dt { (t.text("admin-fingerprint")) } dd class="mono small" { (settings.fingerprint) }
                     dt { (t.text("admin-id")) } dd class="mono small" { (settings.node_id) }
                 }
@@ -102,10 +103,13 @@ fn volume_row(t: Language, volume: &VolumeReport) -> Markup {
             p { b class="break" { (volume.path) }
                 @if !volume.seen_at.is_empty() { span class="soft" { " → " (volume.seen_at) } }
             }
-            meter class="meter" min="0" max="100" low="80" high="95" optimum="0" value=(percent)
-                aria-label=(volume.path) {}
-            p class="soft small" { (t.with("admin-free", &words)) }
-            @if let Some(trouble) = &volume.trouble { (notice(Tone::Warn, &html! { (trouble) })) }
+            @if let Some(trouble) = &volume.trouble {
+                (notice(Tone::Warn, &html! { b { (t.text("badge-away")) } div { (trouble) } }))
+            } @else {
+                meter class="meter" min="0" max="100" low="80" high="95" optimum="0" value=(percent)
+                    aria-label=(volume.path) {}
+                p class="soft small" { (t.with("admin-free", &words)) }
+            }
         }
     }
 }
@@ -118,14 +122,15 @@ fn workers_card(t: Language, workers: &[WorkerReport]) -> Markup {
                 @for worker in workers {
                     div class="thing" {
                         div class="main-part" {
-                            b class="mono" { (worker.name) } " " (worker_badge(t, worker.state))
+                            b { (worker_text(t, &worker.name)) } " " (worker_badge(t, worker.state))
                             div class="soft" {
+                                span class="mono" { (worker.name) }
                                 @if let Some((done, total)) = worker.progress {
-                                    (t.with("admin-progress", &[("done", done.into()), ("total", total.into())]))
                                     " · "
+                                    (t.with("admin-progress", &[("done", done.into()), ("total", total.into())]))
                                 }
                                 @if let Some(last) = worker.last_run {
-                                    (t.text("admin-last-run")) " " (moment(last))
+                                    " · " (t.text("admin-last-run")) " " (moment(t, last))
                                 }
                             }
                             @if let Some(error) = &worker.error { div class="small break" { (error) } }
@@ -135,6 +140,20 @@ fn workers_card(t: Language, workers: &[WorkerReport]) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What a worker is for; the command line knows it by its name.
+fn worker_text(t: Language, name: &str) -> String {
+    match name {
+        "web-https" => t.text("work-web-https"),
+        "web-http" => t.text("work-web-http"),
+        "scanner" => t.text("work-scanner"),
+        "audit-sealer" => t.text("work-audit-sealer"),
+        "lock-expiry" => t.text("work-lock-expiry"),
+        "retention" => t.text("work-retention"),
+        "network" => t.text("work-network"),
+        other => other.to_owned(),
     }
 }
 
@@ -251,5 +270,5 @@ pub(crate) async fn set_service(call: Call) -> Answer {
 
 /// Bytes for people, or a word for no limit.
 pub(crate) fn quota_text(t: Language, quota: Option<u64>) -> String {
-    quota.map_or_else(|| t.text("quota-none"), |bytes| ByteSize(bytes).to_string())
+    quota.map_or_else(|| t.text("quota-none"), |bytes| ByteSize(bytes).exact())
 }

@@ -49,6 +49,12 @@ pub(crate) async fn new_folder(call: Call) -> Answer {
 
 /// `GET /rename/SPACE/path`
 pub(crate) async fn show_rename(call: Call) -> Answer {
+    let name = call.visit()?.entry.name.to_string();
+    draw_rename(&call, &name, None)
+}
+
+/// The form with `value` in it, after `problem` if the name could not be given.
+fn draw_rename(call: &Call, value: &str, problem: Option<&Problem>) -> Answer {
     let visit = call.visit()?;
     let t = call.language;
     let title = t.with(
@@ -58,13 +64,16 @@ pub(crate) async fn show_rename(call: Call) -> Answer {
     let parent = visit.at.path.parent().ok_or(Problem::new(Fault::IsTop))?;
     let back = address::encode(&visit.space.name, &parent);
     let here = address::encode(&visit.space.name, &visit.at.path);
-    Ok(call
+    let mut response = call
         .frame(&title, Section::Files, Width::Narrow)
         .page(&html! {
             div class="headline" { h1 class="break" { (title) } }
+            @if let Some(problem) = problem {
+                (notice(Tone::Bad, &html! { span data-problem { (problem.fault.message(t)) } }))
+            }
             form class="card stack" method="post" action=(format!("/rename/{here}")) {
                 (Input {
-                    value: visit.entry.name.as_str(),
+                    value,
                     autofocus: true,
                     ..Input::new("name", "text", t.text("label-new-name"))
                 }.draw())
@@ -73,13 +82,28 @@ pub(crate) async fn show_rename(call: Call) -> Answer {
                     a class="button" href=(format!("/files/{back}")) { (t.text("cancel")) }
                 }
             }
-        }))
+        });
+    if let Some(problem) = problem {
+        problem.head(crate::Caller::Page, &mut response);
+    }
+    Ok(response)
 }
 
 /// `POST /rename/SPACE/path`
 pub(crate) async fn rename(call: Call) -> Answer {
     let form = call.form().await?;
-    let name = EntryName::new(form.require("name")?.trim())?;
+    let wanted = form.require("name")?.trim();
+    match rename_to(&call, wanted).await {
+        // What is wrong with the name is told beside the name.
+        Err(problem) if matches!(problem.fault, Fault::Taken | Fault::BadName(_)) => {
+            draw_rename(&call, wanted, Some(&problem))
+        }
+        answer => answer,
+    }
+}
+
+async fn rename_to(call: &Call, wanted: &str) -> Answer {
+    let name = EntryName::new(wanted)?;
     let visit = call.visit()?.clone();
     let (author, asker) = (call.author(), call.asker.clone());
     let parent = visit.at.path.parent().ok_or(Problem::new(Fault::IsTop))?;

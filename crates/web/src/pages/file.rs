@@ -64,8 +64,8 @@ pub(crate) async fn show(call: Call) -> Answer {
                 }
                 dl class="facts" {
                     dt { (t.text("column-size")) } dd { (ByteSize(entry.size)) }
-                    dt { (t.text("column-modified")) } dd { (moment(entry.mtime)) }
-                    dt { (t.text("file-created")) } dd { (moment(entry.created)) }
+                    dt { (t.text("column-modified")) } dd { (moment(t, entry.mtime)) }
+                    dt { (t.text("file-created")) } dd { (moment(t, entry.created)) }
                     @if let Some(hash) = entry.hash {
                         dt { (t.text("file-hash")) } dd class="mono small" { (hash) }
                     }
@@ -82,8 +82,8 @@ pub(crate) fn preview(t: Language, name: &str, size: u64, view: &str) -> Markup 
         div class="preview" {
             @match Media::of(name) {
                 Media::Picture(_) => { img src=(view) alt=(name); }
-                Media::Film(_) => { video src=(view) controls preload="metadata" {} }
-                Media::Sound(_) => { audio src=(view) controls preload="metadata" {} }
+                Media::Film(_) => { video src=(view) controls preload="metadata" aria-label=(name) {} }
+                Media::Sound(_) => { audio src=(view) controls preload="metadata" aria-label=(name) {} }
                 Media::Text => {
                     div class="empty" {
                         (icon_of("icon", "text"))
@@ -113,10 +113,10 @@ fn versions_card(t: Language, versions: &[Version], here: &str, may_write: bool)
                     @for version in versions {
                         div class="thing" {
                             div class="main-part" {
-                                b { (moment(version.mtime)) }
+                                b { (moment(t, version.mtime)) }
                                 div class="soft" {
                                     (ByteSize(version.size)) " · "
-                                    (reason(t, version)) " · " (moment(version.kept_at))
+                                    (reason(t, version)) " · " (moment(t, version.kept_at))
                                 }
                             }
                             div class="buttons" {

@@ -139,7 +139,7 @@ async fn list(call: Call) -> Answer {
     let here = address::encode(&visit.space.name, &visit.at.path);
     let mut used = ByteSize(usage.used).to_string();
     if let Some(quota) = usage.quota {
-        used = format!("{used} / {}", ByteSize(quota));
+        used = format!("{used} / {}", ByteSize(quota).exact());
     }
     Ok(call.frame(&title, section, Width::Wide).page(&html! {
         @if let Some(notice) = done::done(t, &query) { (notice) }
@@ -294,6 +294,7 @@ pub(crate) fn upload_form(t: Language, action: &str) -> Markup {
         form class="stack" method="post" action=(action) enctype="multipart/form-data" data-upload
             data-sending=(t.text("upload-sending")) data-storing=(t.text("upload-storing"))
             data-failed=(t.text("upload-failed")) {
+            // Before the files, because they are stored while they arrive.
             fieldset {
                 legend { (t.text("upload-clash")) }
                 div class="fields" {
@@ -307,8 +308,9 @@ pub(crate) fn upload_form(t: Language, action: &str) -> Markup {
             }
             div class="field" {
                 label for="field-files" { (t.text("upload-files")) }
-                input id="field-files" type="file" name="file" multiple required;
-                span class="hint" { (t.text("upload-hint")) }
+                input id="field-files" type="file" name="file" multiple required
+                    aria-describedby="field-files-hint";
+                span class="hint" id="field-files-hint" { (t.text("upload-hint")) }
             }
             progress class="progress" hidden aria-label=(t.text("upload")) {}
             p class="soft small" data-status role="status" {}
@@ -439,15 +441,15 @@ fn draw_row(t: Language, visit: &Visit, row: &Row, powers: Powers, here: &str) -
                 }
             } }
             td class="name" {
-                a href=(format!("/files/{at}")) { (entry_icon(entry)) span { (name) } }
+                a href=(format!("/files/{at}")) { (entry_icon(entry)) span title=(name) { (name) } }
                 (badges(t, row))
                 span class="under" {
                     @if !size.is_empty() { (size) " · " }
-                    (moment(entry.mtime))
+                    (moment(t, entry.mtime))
                 }
             }
             td class="number wide-only" { (size) }
-            td class="when wide-only" { (moment(entry.mtime)) }
+            td class="when wide-only" { (moment(t, entry.mtime)) }
             td class="narrow-cell" { (menu(t, entry, &at, powers)) }
         }
     }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use sharing::{Action, Event, Link, LinkRight, LinkState, LinksOf};
 
 use super::done;
-use super::shell::{Section, Width, copy_field, icon, icon_of, moment, qr};
+use super::shell::{Section, Width, copy_field, ending, icon, icon_of, qr};
 use crate::App;
 use crate::address;
 use crate::call::{Answer, Call};
@@ -71,7 +71,7 @@ fn state_badge(t: Language, state: LinkState) -> Markup {
 fn conditions(t: Language, link: &Link) -> Markup {
     html! {
         @if link.password { (icon("lock")) " " (t.text("link-with-password")) " · " }
-        @if let Some(expires) = link.expires { (t.text("link-until")) " " (moment(expires)) " · " }
+        @if let Some(expires) = link.expires { (t.text("link-until")) " " (ending(t, expires)) " · " }
         @match link.downloads_max {
             Some(max) => {
                 (t.with("link-downloads-of", &[("count", link.downloads.into()), ("limit", max.into())]))
@@ -185,7 +185,7 @@ pub(crate) async fn show(call: Call) -> Answer {
                         None => { (t.text("link-gone")) }
                     } }
                     dt { (t.text("share-link-right")) } dd { (right_text(t, link.right)) (label(&link)) }
-                    dt { (t.text("link-state")) } dd { (state_badge(t, state)) " " (conditions(t, &link)) }
+                    dt { (t.text("link-state")) } dd { (state_badge(t, state)) div class="soft" { (conditions(t, &link)) } }
                 }
                 @if state == LinkState::Usable {
                     form method="post" action="/links/revoke" {

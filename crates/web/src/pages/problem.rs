@@ -44,7 +44,10 @@ pub(crate) fn draw(
         div class="card stack" {
             p data-problem { (problem.fault.message(t)) }
             div class="buttons" {
-                a class="button main" href="/" { (icon("house")) (t.text("problem-home")) }
+                button class="button main" type="button" hidden data-back {
+                    (icon("back")) (t.text("back"))
+                }
+                a class="button" href="/" { (icon("house")) (t.text("problem-home")) }
             }
         }
     })

@@ -18,10 +18,32 @@ pub(crate) async fn show(call: Call) -> Answer {
     let holds = call
         .blocking(move |app| Ok(app.sharing.setup_token_holds(&checked)?))
         .await?;
-    if !holds {
-        return Err(Problem::NOT_FOUND);
+    if holds {
+        return Ok(draw(&call, "", None));
     }
-    Ok(draw(&call, "", None))
+    let is_set_up = call
+        .blocking(|app| Ok(app.sharing.accounts()?.iter().any(|account| account.owner)))
+        .await?;
+    if is_set_up {
+        return Ok(draw_used(&call));
+    }
+    Err(Problem::NOT_FOUND)
+}
+
+/// Whoever opens the link a second time learns why it is dead, and nothing else.
+fn draw_used(call: &Call) -> Response<axum::body::Body> {
+    let t = call.language;
+    let title = t.text("setup-used-title");
+    let frame = call.frame(&title, Section::None, Width::Middle);
+    let mut response = frame.page(&html! {
+        div class="welcome" { (icon("check")) h1 { (title) } }
+        div class="card stack" {
+            p { (t.text("setup-used-text")) }
+            div class="buttons" { a class="button main" href="/" { (t.text("login-button")) } }
+        }
+    });
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    response
 }
 
 fn token(call: &Call) -> Result<String, Problem> {

@@ -157,7 +157,7 @@ fn member_card(t: Language, shares: &Shares, here: &str) -> Markup {
                                     Grantee::Account(_) => { (name) }
                                 } }
                                 div class="soft" {
-                                    (access_text(t, grant.access)) " · " (moment(grant.created))
+                                    (access_text(t, grant.access)) " · " (moment(t, grant.created))
                                 }
                             }
                             form method="post" action=(format!("/unshare/{here}")) {
@@ -417,7 +417,7 @@ pub(crate) async fn shared_with_me(call: Call) -> Answer {
         })
         .await?;
     let t = call.language;
-    let title = t.text("nav-shared");
+    let title = t.text("shared-title");
     Ok(call
         .frame(&title, Section::Shared, Width::Wide)
         .page(&html! {
@@ -443,7 +443,7 @@ pub(crate) async fn shared_with_me(call: Call) -> Answer {
                         } }
                         td class="soft" { (row.owner) }
                         td class="soft wide-only" { (access_text(t, row.access)) }
-                        td class="when wide-only" { (moment(row.created)) }
+                        td class="when wide-only" { (moment(t, row.created)) }
                     } } }
                 } }
             }

@@ -202,10 +202,41 @@ impl crate::call::Call {
 }
 
 /// An instant to the minute; UTC in the source, turned into the reader's zone by the script.
-pub(crate) fn moment(at: protocol::Timestamp) -> Markup {
+pub(crate) fn moment(t: Language, at: protocol::Timestamp) -> Markup {
     let exact = at.to_string();
-    let short = exact.get(..16).unwrap_or(&exact).replace('T', " ");
-    html! { time datetime=(exact) title=(exact) { (short) } }
+    let shown = match (day_of(t, &exact), exact.get(11..16)) {
+        (Some(date), Some(time)) => t.with(
+            "date-time",
+            &[("date", date.into()), ("time", time.to_owned().into())],
+        ),
+        _ => exact.clone(),
+    };
+    html! { time datetime=(exact) title=(exact) { (shown) } }
+}
+
+/// The end of something: its last day where it ends with a day, else the moment.
+pub(crate) fn ending(t: Language, at: protocol::Timestamp) -> Markup {
+    const DAY_MS: i64 = 86_400_000;
+    let last = protocol::Timestamp(at.0 - DAY_MS).to_string();
+    match day_of(t, &last) {
+        Some(date) if at.0 % DAY_MS == 0 => {
+            html! { time datetime=(last.get(..10).unwrap_or("")) title=(at) { (date) } }
+        }
+        Some(_) | None => moment(t, at),
+    }
+}
+
+/// The date of an RFC 3339 time as people write it.
+fn day_of(t: Language, exact: &str) -> Option<String> {
+    let number = |from, to| exact.get(from..to)?.parse::<u32>().ok();
+    let (month, day) = (number(5, 7)?, number(8, 10)?);
+    let year = exact.get(..4)?.to_owned();
+    let words = [
+        ("year", year.into()),
+        ("month", month.into()),
+        ("day", day.into()),
+    ];
+    Some(t.with("date", &words))
 }
 
 /// A QR code as inline SVG; nothing if the text is too long for one.

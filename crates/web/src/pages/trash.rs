@@ -132,11 +132,11 @@ fn draw_row(t: Language, row: &Trashed) -> Markup {
             td class="break" {
                 (icon_of(class, drawing)) " " (name)
                 div class="soft small" { (row.old_path) " · " (row.deleted_by) }
-                span class="under" { (moment(row.deleted_at)) }
+                span class="under" { (moment(t, row.deleted_at)) }
             }
             td class="wide-only number" { (ByteSize(row.size)) }
-            td class="wide-only when" { (moment(row.deleted_at)) }
-            td class="wide-only when" { (moment(row.until)) }
+            td class="wide-only when" { (moment(t, row.deleted_at)) }
+            td class="wide-only when" { (moment(t, row.until)) }
         }
     }
 }

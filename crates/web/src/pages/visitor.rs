@@ -167,8 +167,9 @@ fn drop_form(t: Language, action: &str) -> Markup {
             data-failed=(t.text("upload-failed")) {
             div class="field" {
                 label for="field-files" { (t.text("upload-files")) }
-                input id="field-files" type="file" name="file" multiple required;
-                span class="hint" { (t.text("upload-hint")) }
+                input id="field-files" type="file" name="file" multiple required
+                    aria-describedby="field-files-hint";
+                span class="hint" id="field-files-hint" { (t.text("upload-hint")) }
             }
             progress class="progress" hidden aria-label=(t.text("upload")) {}
             p class="soft small" data-status role="status" {}
@@ -206,6 +207,7 @@ async fn draw_folder(call: Call) -> Answer {
         @if listing.total == 0 {
             div class="card" { div class="empty" {
                 (icon_of("icon", "cloud")) h2 { (t.text("folder-empty")) }
+                @if edits { p { (t.text("folder-empty-text")) } }
             } }
         } @else {
             form method="post" action=(format!("{base}/delete{here}")) {
@@ -266,14 +268,14 @@ fn draw_row(
                 input class="pick" type="checkbox" name="name" value=(name);
             } } }
             td class="name" {
-                a href=(format!("{base}/open{at}")) { (entry_icon(entry)) span { (name) } }
+                a href=(format!("{base}/open{at}")) { (entry_icon(entry)) span title=(name) { (name) } }
                 span class="under" {
                     @if !size.is_empty() { (size) " · " }
-                    (moment(entry.mtime))
+                    (moment(t, entry.mtime))
                 }
             }
             td class="number wide-only" { (size) }
-            td class="when wide-only" { (moment(entry.mtime)) }
+            td class="when wide-only" { (moment(t, entry.mtime)) }
             td class="narrow-cell" {
                 @if downloads && entry.kind == Kind::File {
                     a class="button small bare" href=(format!("{base}/download{at}")) {
@@ -311,7 +313,7 @@ fn draw_file(call: &Call) -> Answer {
         section class="card stack" {
             dl class="facts" {
                 dt { (t.text("column-size")) } dd { (ByteSize(entry.size)) }
-                dt { (t.text("column-modified")) } dd { (moment(entry.mtime)) }
+                dt { (t.text("column-modified")) } dd { (moment(t, entry.mtime)) }
             }
             div class="buttons" {
                 @if link.right != LinkRight::View {

@@ -10,6 +10,7 @@ use protocol::Timestamp;
 use sharing::{Action, AuditFilter, AuditRow};
 use tokio::sync::mpsc;
 
+use super::actions::action_text;
 use super::concealed::Concealment;
 use super::{Tab, tabs};
 use crate::address::encode_name;
@@ -84,7 +85,7 @@ pub(crate) async fn show(call: Call) -> Answer {
                         option value="" { (t.text("audit-any")) }
                         @for action in Action::ALL {
                             option value=(action) selected[filter.action.as_deref() == Some(action.name())] {
-                                (action)
+                                (action_text(t, action.name()))
                             }
                         }
                     }
@@ -129,18 +130,18 @@ fn draw_row(t: Language, row: &AuditRow, concealed: bool) -> maud::Markup {
     };
     html! {
         tr {
-            td class="when small wide-only" { (moment(Timestamp(row.at_ms))) }
+            td class="when small wide-only" { (moment(t, Timestamp(row.at_ms))) }
             td class="break wide-only" {
                 (row.actor)
                 div class="soft small" { (row.via) }
             }
             td class="soft small break wide-only" { (row.address) }
             td class="break" {
-                span class=(tone) { (row.action) @if row.count > 1 { " ×" (row.count) } } " "
+                span class=(tone) title=(row.action) { (action_text(t, &row.action)) @if row.count > 1 { " ×" (row.count) } } " "
                 @if concealed { span class="soft small" { (t.text("audit-lan-only")) } }
                 @else { span class="small" { (row.target) } }
                 span class="under" {
-                    (row.actor) " · " (moment(Timestamp(row.at_ms))) " · " (row.address)
+                    (row.actor) " · " (moment(t, Timestamp(row.at_ms))) " · " (row.address)
                 }
                 div class="soft small" {
                     @if !row.detail.is_empty() && !concealed { (row.detail) " " }

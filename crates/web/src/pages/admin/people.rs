@@ -53,7 +53,7 @@ pub(crate) async fn list(call: Call) -> Answer {
                 thead { tr {
                     th scope="col" { (t.text("label-name")) }
                     th class="wide-only" scope="col" { (t.text("people-role")) }
-                    th scope="col" { (t.text("people-used")) }
+                    th class="wide-only" scope="col" { (t.text("people-used")) }
                     th class="wide-only" scope="col" { (t.text("people-since")) }
                 } }
                 tbody { @for (account, usage) in &people { tr {
@@ -61,13 +61,14 @@ pub(crate) async fn list(call: Call) -> Answer {
                         a href=(format!("/admin/people/{}", encode_name(account.name.as_str()))) {
                             (icon("person")) span { (account.name) }
                         }
+                        span class="under" { (usage_text(t, usage.as_ref())) }
                         @if account.second_factor {
                             span class="badge good" { (icon("shield")) (t.text("factor-short")) }
                         }
                     }
                     td class="soft wide-only" { (role_text(t, account)) }
-                    td class="soft" { (usage_text(t, usage.as_ref())) }
-                    td class="when wide-only" { (moment(account.created)) }
+                    td class="soft wide-only" { (usage_text(t, usage.as_ref())) }
+                    td class="when wide-only" { (moment(t, account.created)) }
                 } } }
             } }
             (add_card(t))
@@ -175,7 +176,7 @@ pub(crate) async fn show(call: Call) -> Answer {
     let at = format!("/admin/people/{}", encode_name(&title));
     let myself = Some(person.id) == call.asker.account();
     let quota = usage.as_ref().and_then(|usage| usage.quota);
-    let quota = quota.map_or(String::new(), |bytes| ByteSize(bytes).to_string());
+    let quota = quota.map_or(String::new(), |bytes| ByteSize(bytes).exact());
     Ok(call.frame(&title, Section::Admin, Width::Narrow).page(&html! {
         @if let Some(notice) = done::done(t, &query) { (notice) }
         div class="headline" {
@@ -247,7 +248,7 @@ pub(crate) async fn set_quota(call: Call) -> Answer {
             .space(account.name.as_str())?
             .ok_or(Problem::NOT_FOUND)?;
         app.files.set_quota(space.id, quota)?;
-        let detail = quota.map_or("none".to_owned(), |bytes| bytes.to_string());
+        let detail = quota.map_or("unlimited".to_owned(), |bytes| ByteSize(bytes).exact());
         note(app, &asker, Action::Quota, &account, detail)
     })
     .await?;
