@@ -4,6 +4,7 @@
 // for each place, language, theme and width into FOLDER, which lies outside of the repository.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -34,7 +35,9 @@ try {
   });
   await takeAll();
 } finally {
+  const ended = once(node, "exit");
   node.kill("SIGTERM");
+  await ended;
   fs.rmSync(scratch, { recursive: true, force: true });
 }
 

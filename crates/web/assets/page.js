@@ -7,9 +7,10 @@ const find = (root, selector) => [...root.querySelectorAll(selector)];
 const page = document.documentElement.lang;
 const locale = navigator.languages.find((tag) => tag.split("-")[0] === page.split("-")[0]) ?? page;
 const spelled = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const brief = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 for (const time of find(document, "time[datetime*=T]")) {
   const at = new Date(time.dateTime);
-  if (!Number.isNaN(at.valueOf())) time.textContent = spelled.format(at);
+  if (!Number.isNaN(at.valueOf())) time.textContent = (time.closest(".under") ? brief : spelled).format(at);
 }
 
 /** Back to the form that did not work; what was typed is still in it. */

@@ -423,6 +423,7 @@ action-logout = 退出登录
 action-session-revoke = 结束会话
 action-account-create = 创建账户
 action-account-remove = 移除账户
+action-space-hand-over = 移交空间
 action-account-role = 更改角色
 action-password = 更改密码
 action-second-factor = 两步验证

@@ -442,7 +442,7 @@ pub(crate) async fn shared_with_me(call: Call) -> Answer {
                             span { (row.name) }
                         } }
                         td class="soft" { (row.owner) }
-                        td class="soft wide-only" { (access_text(t, row.access)) }
+                        td class="soft nowrap wide-only" { (access_text(t, row.access)) }
                         td class="when wide-only" { (moment(t, row.created)) }
                     } } }
                 } }

@@ -28,6 +28,7 @@ const WORDS: &[(Action, &str)] = &[
     (Action::AccountCreate, "action-account-create"),
     (Action::AccountRemove, "action-account-remove"),
     (Action::AccountRole, "action-account-role"),
+    (Action::SpaceHandOver, "action-space-hand-over"),
     (Action::Password, "action-password"),
     (Action::SecondFactor, "action-second-factor"),
     (Action::AppPasswordCreate, "action-app-password-create"),

@@ -131,11 +131,11 @@ fn draw_row(t: Language, row: &AuditRow, concealed: bool) -> maud::Markup {
     html! {
         tr {
             td class="when small wide-only" { (moment(t, Timestamp(row.at_ms))) }
-            td class="break wide-only" {
+            td class="break who-cell wide-only" {
                 (row.actor)
                 div class="soft small" { (row.via) }
             }
-            td class="soft small break wide-only" { (row.address) }
+            td class="soft small break from-cell wide-only" { (row.address) }
             td class="break" {
                 span class=(tone) title=(row.action) { (action_text(t, &row.action)) @if row.count > 1 { " ×" (row.count) } } " "
                 @if concealed { span class="soft small" { (t.text("audit-lan-only")) } }

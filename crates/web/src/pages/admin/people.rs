@@ -61,13 +61,13 @@ pub(crate) async fn list(call: Call) -> Answer {
                         a href=(format!("/admin/people/{}", encode_name(account.name.as_str()))) {
                             (icon("person")) span { (account.name) }
                         }
-                        span class="under" { (usage_text(t, usage.as_ref())) }
                         @if account.second_factor {
                             span class="badge good" { (icon("shield")) (t.text("factor-short")) }
                         }
+                        span class="under" { (usage_text(t, usage.as_ref())) }
                     }
-                    td class="soft wide-only" { (role_text(t, account)) }
-                    td class="soft wide-only" { (usage_text(t, usage.as_ref())) }
+                    td class="soft nowrap wide-only" { (role_text(t, account)) }
+                    td class="soft nowrap wide-only" { (usage_text(t, usage.as_ref())) }
                     td class="when wide-only" { (moment(t, account.created)) }
                 } } }
             } }
