@@ -61,7 +61,7 @@ impl Ready {
             let _ = write!(
                 text,
                 "\nNext: open this link once to make your account. It also shows the 24 recovery words\n\
-                 of this node: write them down. The page opens only this once.\n\n  {url}\n"
+                 of this node: write them down. The page is gone once the account is made.\n\n  {url}\n"
             );
             if pictures && let Some(code) = qr(url) {
                 let _ = write!(text, "\n{code}");

@@ -519,7 +519,7 @@ async fn the_audit_log_is_filtered_paged_and_exported() {
     assert_eq!(
         page.is(200)
             .text()
-            .matches("<span class=\"badge plain\">app-password-create")
+            .matches("title=\"app-password-create\">Device password made")
             .count(),
         3
     );

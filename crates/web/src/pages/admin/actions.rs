@@ -29,6 +29,7 @@ const WORDS: &[(Action, &str)] = &[
     (Action::AccountRemove, "action-account-remove"),
     (Action::AccountRole, "action-account-role"),
     (Action::SpaceHandOver, "action-space-hand-over"),
+    (Action::SpacePurge, "action-space-purge"),
     (Action::Password, "action-password"),
     (Action::SecondFactor, "action-second-factor"),
     (Action::AppPasswordCreate, "action-app-password-create"),
