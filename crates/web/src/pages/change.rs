@@ -5,7 +5,7 @@ use maud::html;
 use protocol::EntryName;
 use sharing::{Asker, Need};
 
-use super::shell::{Input, Section, Width};
+use super::shell::{Input, Section, Tone, Width, notice};
 use crate::App;
 use crate::address::{self, encode_name};
 use crate::call::{Answer, Call};

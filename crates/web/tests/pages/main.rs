@@ -5,3 +5,4 @@ mod rules;
 mod scene;
 mod security;
 mod stories;
+mod words;
