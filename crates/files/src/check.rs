@@ -351,7 +351,7 @@ type Known = (Vec<(String, Fid)>, Vec<String>);
 /// Names in history that the catalog counts on, and those that changes under way may use.
 fn known_history(tx: &Connection, id: VolumeId) -> Result<Known, FilesError> {
     let mut statement = tx.prepare_cached(
-        "SELECT history, fid FROM versions WHERE volume = ?1 \
+        "SELECT history, fid FROM versions WHERE volume = ?1 AND history <> '' \
          UNION ALL SELECT history, fid FROM trash WHERE volume = ?1",
     )?;
     let kept = statement

@@ -159,6 +159,8 @@ pub enum VersionReason {
     Refused,
     /// A write that met an edit from outside at a crash; it never was the content of the entry.
     Outside,
+    /// Another program overwrote it in place: the row tells so, its bytes are gone.
+    Lost,
 }
 
 /// Former (or refused) content of a file.

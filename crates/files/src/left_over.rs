@@ -150,7 +150,7 @@ fn weigh(tx: &Connection, space: Space) -> Result<LeftOver, FilesError> {
     let versions: i64 = tx
         .prepare_cached(&format!(
             "{TREE} SELECT coalesce(sum(size), 0) FROM versions \
-             WHERE fid IN (SELECT fid FROM tree)"
+             WHERE fid IN (SELECT fid FROM tree) AND history <> ''"
         ))?
         .query_row([id], |row| row.get(0))?;
     let binds = tx

@@ -206,6 +206,7 @@ impl Files {
                     reason: match row.get::<_, i64>(6)? {
                         crate::record::REASON_REFUSED => VersionReason::Refused,
                         crate::record::REASON_OUTSIDE => VersionReason::Outside,
+                        crate::record::REASON_LOST => VersionReason::Lost,
                         _ => VersionReason::Overwritten,
                     },
                 })

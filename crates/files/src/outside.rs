@@ -13,7 +13,7 @@ use protocol::{EntryName, Fid, Hash, VolumeId};
 use rusqlite::params;
 
 use crate::log::ChangeOp;
-use crate::record::{INSERT_ENTRY, LogRow, Recorder, tree_bytes};
+use crate::record::{INSERT_ENTRY, LogRow, Recorder, not_lost, tree_bytes};
 use crate::reserve::{Claims, Key};
 use crate::row::{self, INDEXING, Row, kind_number};
 use crate::{Action, Author, Files, FilesError, Kind};
@@ -220,6 +220,7 @@ fn apply(recorder: &mut Recorder<'_>, edit: &OutsideEdit) -> Result<Option<Fid>,
             };
             tx.prepare_cached("UPDATE entries SET hash = ?2, flags = ?3 WHERE fid = ?1")?
                 .execute((fid.0, hash.0, row.flags & !INDEXING))?;
+            not_lost(tx, *fid, *hash)?;
             Ok(Some(*fid))
         }
         OutsideEdit::Same { fid, stat } => {

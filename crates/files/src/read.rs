@@ -107,6 +107,8 @@ impl Files {
                 .optional()?,
             )
         })?;
+        // A version whose bytes are gone has no name in history.
+        let found = found.filter(|(_, name)| !name.is_empty());
         let (volume, name) = found.ok_or(ReadError::NotFound)?;
         let volume = self
             .readable(volume)

@@ -3,6 +3,7 @@
 //! Each changed entry takes one `seq` of its space. The folders above get their new revision once
 //! per transaction, however many entries below them changed.
 
+mod lost;
 mod removal;
 mod results;
 
@@ -20,6 +21,7 @@ use crate::row::{self, HAS_PROPS, INDEXING, PLACEHOLDER, Row, kind_number, nanos
 use crate::walk::walk_up;
 use crate::{Action, Author, Done, Fact, FilesError, Kind, Witness};
 
+pub(crate) use lost::not_lost;
 pub(crate) use removal::{forget_rows, tree_bytes};
 pub(crate) use results::{store_result, stored_result};
 
@@ -30,6 +32,7 @@ pub(crate) const REFUSED_BASE: i64 = 1 << 62;
 pub(crate) const REASON_OVERWRITTEN: i64 = 0;
 pub(crate) const REASON_REFUSED: i64 = 1;
 pub(crate) const REASON_OUTSIDE: i64 = 2;
+pub(crate) const REASON_LOST: i64 = 3;
 
 /// How a change ended on the disk.
 #[derive(Debug, Clone, Copy)]
@@ -625,6 +628,7 @@ impl<'a> Recorder<'a> {
     ) -> Result<(), FilesError> {
         let size = if row.kind == Kind::File { stat.size } else { 0 };
         let seq = self.seq(row.space, size.cast_signed() - row.size.cast_signed())?;
+        self.lost(row, hash)?;
         let mut flags = row.flags & !(PLACEHOLDER | INDEXING);
         if hash.is_none() && row.kind == Kind::File {
             flags |= INDEXING;

@@ -227,6 +227,7 @@ versions-none = None yet. When the file is overwritten, what it held before is k
 versions-restore = Make current
 version-overwritten = replaced by { $author }
 version-refused = refused, sent by { $author }
+version-lost = overwritten by another program on the disk; its content is not kept
 version-outside = set aside for an edit from outside, { $author }
 
 ## Upload

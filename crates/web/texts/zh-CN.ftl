@@ -190,6 +190,7 @@ versions-none = 还没有。文件被覆盖后，之前的内容会保留在这�
 versions-restore = 恢复此版本
 version-overwritten = 被 { $author } 的新内容替换
 version-refused = { $author } 发送，未被接受
+version-lost = 被磁盘上的其他程序覆盖；内容未保留
 version-outside = 因外部修改而保留，{ $author }
 
 ## 上传

@@ -13,7 +13,7 @@ use protocol::{Fid, Seq, SyncToken};
 use super::*;
 use crate::tests::support::{Tree, author, settings};
 use crate::walk::HOME;
-use crate::{BindError, ChangeOp, EntryState, Page, ReadError, Refusal, Settings};
+use crate::{BindError, ChangeOp, EntryState, Page, ReadError, Refusal, Settings, VersionReason};
 
 /// A tree that takes outside edits at once.
 fn tree() -> Tree {
@@ -62,6 +62,16 @@ fn r91_edits_by_other_programs_become_commits() {
     let now = tree.entry("/kept.txt").unwrap();
     assert_eq!(now.fid, kept.fid);
     assert!(now.rev > kept.rev && now.size == 11);
+    // The bytes that the other program overwrote are gone, and history says so.
+    let versions = tree.files.versions(kept.fid).unwrap();
+    assert_eq!(versions.len(), 1);
+    assert_eq!((versions[0].rev, versions[0].size), (kept.rev, 3));
+    assert_eq!(versions[0].reason, VersionReason::Lost);
+    assert_eq!(versions[0].author, "outside");
+    assert!(matches!(
+        tree.files.open_version(kept.fid, kept.rev),
+        Err(ReadError::NotFound)
+    ));
     assert_eq!(tree.read("/kept.txt"), b"two, longer");
     assert_eq!(tree.entry("/moved.txt").unwrap().fid, moved.fid);
     assert_eq!(tree.entry("/moved.txt").unwrap().rev, moved.rev);

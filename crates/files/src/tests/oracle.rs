@@ -281,7 +281,7 @@ impl Real<'_> {
             .db
             .read(|tx| {
                 let mut rows =
-                    tx.prepare("SELECT history FROM versions UNION ALL SELECT history FROM trash")?;
+                    tx.prepare("SELECT history FROM versions WHERE history <> '' UNION ALL SELECT history FROM trash")?;
                 let names: Vec<String> = rows
                     .query_map([], |row| row.get(0))?
                     .collect::<Result<_, _>>()?;

@@ -119,7 +119,7 @@ fn versions_card(t: Language, versions: &[Version], here: &str, may_write: bool)
                                     (reason(t, version)) " · " (moment(t, version.kept_at))
                                 }
                             }
-                            div class="buttons" {
+                            @if version.reason != VersionReason::Lost { div class="buttons" {
                                 a class="button small" href=(format!("/version/{here}?rev={}", version.rev)) {
                                     (icon("down")) (t.text("download"))
                                 }
@@ -131,7 +131,7 @@ fn versions_card(t: Language, versions: &[Version], here: &str, may_write: bool)
                                         }
                                     }
                                 }
-                            }
+                            } }
                         }
                     }
                 }
@@ -146,6 +146,7 @@ fn reason(t: Language, version: &Version) -> String {
         VersionReason::Overwritten => t.with("version-overwritten", &author),
         VersionReason::Refused => t.with("version-refused", &author),
         VersionReason::Outside => t.with("version-outside", &author),
+        VersionReason::Lost => t.text("version-lost"),
     }
 }
 

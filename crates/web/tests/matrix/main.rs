@@ -6,6 +6,8 @@
 //! cannot hold.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../home/mod.rs"]
+mod home;
 mod scene;
 
 use scene::{Answer, Node, Passport};

@@ -1,22 +1,21 @@
 //! A node with a shared folder, people who stand differently to it, and links of every kind.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use base64::Engine;
-use files::{At, Author, Change, Files, NoWitness, Op};
+use files::{At, Author, Change, Op};
 use http::Request;
 use http_body_util::BodyExt;
-use protocol::{AccountId, Clock, EntryName, Fid, NodeSecret, Timestamp, TreePath};
-use sharing::{Access, Client, Grantee, LinkRight, NewLink, Place, SCHEMA, Sharing, Step};
-use tower::ServiceExt;
+use protocol::{AccountId, Clock, Fid, Timestamp, TreePath};
+use sharing::{Access, Client, Grantee, LinkRight, NewLink, Place, Step};
+use web::App;
 use web::routes::Route;
-use web::{App, Connection, StatusSource, VolumeReport, WebSettings, WorkerControl, WorkerReport};
 
-const NOW: Timestamp = Timestamp(1_795_496_640_000);
+use crate::home;
+
+const NOW: Timestamp = Timestamp(home::START_S * 1000);
 const PASSWORD: &str = "correct horse battery";
 
 /// What somebody brings along.
@@ -50,62 +49,11 @@ pub(crate) struct Node {
     _folder: tempfile::TempDir,
 }
 
-struct Quiet;
-
-impl StatusSource for Quiet {
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-    fn control(&self, _: &str, _: WorkerControl) -> bool {
-        false
-    }
-    fn volumes(&self) -> Vec<VolumeReport> {
-        Vec::new()
-    }
-    fn started(&self) -> Timestamp {
-        NOW
-    }
-    fn metrics(&self) -> String {
-        String::new()
-    }
-}
-
 impl Node {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock: Clock = Arc::new(|| NOW);
-        let home = folder.path().join("home");
-        std::fs::create_dir(&home).unwrap();
-        let volume = pool::LocalVolume::open(&home, pool::Options::default()).unwrap();
-        let schema = [("sharing", SCHEMA), ("files", files::SCHEMA)];
-        let database =
-            database::Database::open(&folder.path().join("catalog.db"), &schema).unwrap();
-        let secret = NodeSecret::from_bytes([7; 32]);
-        let sharing =
-            Sharing::open(database.clone(), Arc::clone(&clock), &secret, folder.path()).unwrap();
-        let (files, _) = Files::open(
-            database,
-            Arc::new(volume),
-            Arc::clone(&clock),
-            Arc::new(NoWitness),
-            files::Settings::default(),
-        )
-        .unwrap();
-        let app = Arc::new(App {
-            settings: WebSettings {
-                name: "test".into(),
-                node_id: secret.id(),
-                fingerprint: String::new(),
-                https_port: 8443,
-                trusted_certificate: false,
-                version: "0".into(),
-            },
-            files,
-            sharing,
-            clock,
-            secret,
-            status: Arc::new(Quiet),
-        });
+        let app = home::open(folder.path(), clock);
         let mut credentials = HashMap::new();
         let people =
             ["alice", "wendy", "rob", "sam"].map(|name| person(&app, name, &mut credentials));
@@ -168,7 +116,7 @@ impl Node {
         let mut request = Request::builder().method(method).uri(path);
         request = match passport {
             Passport::Cookie(name) if pattern == "/logout" => {
-                let (_, cookie) = sign_in(&self.app, name);
+                let cookie = sign_in(&self.app, name);
                 request.header("cookie", cookie)
             }
             Passport::Cookie(name) => request.header("cookie", &self.credentials[name]),
@@ -237,7 +185,7 @@ impl Node {
         place: Place,
     ) -> Answer {
         let mut request = request
-            .header("host", "home.example:8443")
+            .header("host", home::HOST)
             .header("sec-fetch-site", "same-origin");
         let mut body = "";
         if route.caller == web::Caller::Program && method != "GET" {
@@ -269,13 +217,7 @@ impl Node {
         if method == "PROPFIND" {
             request = request.header("depth", "0");
         }
-        let mut request = request.body(Body::from(body)).unwrap();
-        request.extensions_mut().insert(Connection {
-            peer: SocketAddr::from(([192, 0, 2, 7], 50_000)),
-            place,
-            tls: true,
-        });
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = home::send(&self.router, request, Body::from(body), place).await;
         let location = response.headers().get("location");
         let location = location
             .map_or("", |value| value.to_str().unwrap())
@@ -290,20 +232,15 @@ impl Node {
     }
 }
 
-fn name(text: &str) -> EntryName {
-    EntryName::new(text).unwrap()
-}
-
-fn sign_in(app: &App, who: &str) -> (AccountId, String) {
+fn sign_in(app: &App, who: &str) -> String {
     let client = Client {
-        address: [192, 0, 2, 7].into(),
+        address: [192, 168, 1, 20].into(),
         user_agent: String::new(),
     };
     let Step::Done(cookie) = app.sharing.login(who, PASSWORD, &client).unwrap() else {
         panic!("nobody here has a second factor");
     };
-    let account = app.sharing.session(&cookie).unwrap().unwrap().account.id;
-    (account, format!("__Host-cumulet-session={cookie}"))
+    format!("__Host-cumulet-session={cookie}")
 }
 
 fn person(
@@ -311,17 +248,10 @@ fn person(
     who: &'static str,
     credentials: &mut HashMap<&'static str, String>,
 ) -> AccountId {
-    let owner = who == "alice";
-    let account = app
-        .sharing
-        .create_account(&name(who), PASSWORD, owner)
-        .unwrap();
-    app.files.create_space(&account.name, account.id).unwrap();
-    let (id, cookie) = sign_in(app, who);
-    let secret = app.sharing.add_app_password(id, "test").unwrap();
-    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{who}:{secret}"));
+    let (id, _, authorization) = home::person(app, who, PASSWORD);
+    let cookie = sign_in(app, who);
     credentials.insert(who, cookie);
-    credentials.insert(format!("{who} basic").leak(), format!("Basic {pair}"));
+    credentials.insert(format!("{who} basic").leak(), authorization);
     id
 }
 

@@ -1,23 +1,20 @@
 //! A node without sockets and everybody who may knock: alice (owner), bob (no grant), carol (reads
 //! alice's `Shared`), dave (writes it), and people with links to it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use base64::Engine;
 use bytes::Bytes;
-use files::{At, Author, Change, Files, NoWitness, Op, Space};
+use files::{At, Author, Change, Op, Space};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use protocol::{AccountId, Clock, EntryName, NodeSecret, Timestamp, TreePath};
-use sharing::{Access, Client, Grantee, LanOnly, LinkRight, NewLink, Place, Sharing, Step};
-use tower::ServiceExt;
-use web::{App, Connection, StatusSource, VolumeReport, WebSettings, WorkerControl, WorkerReport};
+use protocol::{AccountId, Clock, Timestamp, TreePath};
+use sharing::{Access, Client, Grantee, LanOnly, LinkRight, NewLink, Place, Step};
+use web::App;
 
-const HOST: &str = "home.example:8443";
+use crate::home::{self, HOST};
 
 pub(crate) struct Node {
     pub(crate) app: Arc<App>,
@@ -37,27 +34,7 @@ pub(crate) struct Person {
     pub(crate) id: AccountId,
     pub(crate) space: Space,
     pub(crate) session: String,
-    basic: String,
-}
-
-struct Quiet;
-
-impl StatusSource for Quiet {
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-    fn control(&self, _: &str, _: WorkerControl) -> bool {
-        false
-    }
-    fn volumes(&self) -> Vec<VolumeReport> {
-        Vec::new()
-    }
-    fn started(&self) -> Timestamp {
-        Timestamp(0)
-    }
-    fn metrics(&self) -> String {
-        "cumulet_up 1\n".into()
-    }
+    authorization: String,
 }
 
 pub(crate) fn password(name: &str) -> String {
@@ -68,43 +45,12 @@ impl Node {
     /// `Shared/file.txt`, `Shared/Home` (LAN-only) with `file.txt`, and `Private/file.txt`.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let now_ms = Arc::new(AtomicI64::new(1_795_496_640_000));
+        let now_ms = Arc::new(AtomicI64::new(home::START_S * 1000));
         let clock: Clock = {
             let now_ms = Arc::clone(&now_ms);
             Arc::new(move || Timestamp(now_ms.load(Ordering::Relaxed)))
         };
-        let home = folder.path().join("home");
-        std::fs::create_dir(&home).unwrap();
-        let volume = pool::LocalVolume::open(&home, pool::Options::default()).unwrap();
-        let schema = [("sharing", sharing::SCHEMA), ("files", files::SCHEMA)];
-        let database =
-            database::Database::open(&folder.path().join("catalog.db"), &schema).unwrap();
-        let secret = NodeSecret::from_bytes([7; 32]);
-        let sharing =
-            Sharing::open(database.clone(), Arc::clone(&clock), &secret, folder.path()).unwrap();
-        let (files, _) = Files::open(
-            database,
-            Arc::new(volume),
-            Arc::clone(&clock),
-            Arc::new(NoWitness),
-            files::Settings::default(),
-        )
-        .unwrap();
-        let app = Arc::new(App {
-            settings: WebSettings {
-                name: "test".into(),
-                node_id: secret.id(),
-                fingerprint: "AA:BB".into(),
-                https_port: 8443,
-                trusted_certificate: false,
-                version: "0".into(),
-            },
-            files,
-            sharing,
-            clock,
-            secret,
-            status: Arc::new(Quiet),
-        });
+        let app = home::open(folder.path(), clock);
         let node = Self {
             alice: Person::new(&app, "alice"),
             bob: Person::new(&app, "bob"),
@@ -270,19 +216,12 @@ impl Node {
 
 impl Person {
     fn new(app: &App, name: &str) -> Self {
-        let name = EntryName::new(name).unwrap();
-        let secret = password(name.as_str());
-        let account = app
-            .sharing
-            .create_account(&name, &secret, name.as_str() == "alice")
-            .unwrap();
-        let device = app.sharing.add_app_password(account.id, "test").unwrap();
-        let pair = format!("{name}:{device}");
+        let (id, space, authorization) = home::person(app, name, &password(name));
         Self {
-            id: account.id,
-            space: app.files.create_space(&name, account.id).unwrap(),
-            session: sign_in(app, name.as_str()),
-            basic: base64::engine::general_purpose::STANDARD.encode(pair),
+            id,
+            space,
+            session: sign_in(app, name),
+            authorization,
         }
     }
 }
@@ -324,8 +263,7 @@ impl Call<'_> {
 
     /// With the app password of somebody.
     pub(crate) fn by_device(self, person: &Person) -> Self {
-        let value = format!("Basic {}", person.basic);
-        self.header("authorization", value)
+        self.header("authorization", &person.authorization)
     }
 
     pub(crate) fn body(mut self, body: &str) -> Self {
@@ -347,13 +285,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn send(self) -> Reply {
-        let mut request = self.head.body(self.body).unwrap();
-        request.extensions_mut().insert(Connection {
-            peer: SocketAddr::from(([192, 168, 1, 20], 50_000)),
-            place: self.place,
-            tls: true,
-        });
-        let response = self.node.router.clone().oneshot(request).await.unwrap();
+        let response = home::send(&self.node.router, self.head, self.body, self.place).await;
         let (head, body) = response.into_parts();
         Reply {
             status: head.status.as_u16(),

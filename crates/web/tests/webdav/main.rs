@@ -4,6 +4,8 @@
 mod access;
 mod conditions;
 mod get;
+#[path = "../home/mod.rs"]
+mod home;
 mod locks;
 mod properties;
 mod put;

@@ -1,24 +1,21 @@
 //! A node without sockets: two accounts, their spaces, a clock that tests move.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use base64::Engine;
 use bytes::Bytes;
-use files::{At, Files, NoWitness, Space};
+use files::{At, Space};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use protocol::{AccountId, Clock, EntryName, NodeSecret, Timestamp, TreePath};
-use sharing::{Place, Sharing};
-use tower::ServiceExt;
-use web::{App, Connection, StatusSource, VolumeReport, WebSettings, WorkerControl, WorkerReport};
+use protocol::{AccountId, Clock, Timestamp, TreePath};
+use sharing::Place;
+use web::App;
 
-/// 2026-11-24T05:04:00Z
-pub(crate) const START_S: i64 = 1_795_496_640;
+use crate::home;
+pub(crate) use crate::home::START_S;
 
 pub(crate) struct Node {
     pub(crate) app: Arc<App>,
@@ -37,26 +34,6 @@ pub(crate) struct Person {
     authorization: String,
 }
 
-struct Quiet;
-
-impl StatusSource for Quiet {
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-    fn control(&self, _: &str, _: WorkerControl) -> bool {
-        false
-    }
-    fn volumes(&self) -> Vec<VolumeReport> {
-        Vec::new()
-    }
-    fn started(&self) -> Timestamp {
-        Timestamp(0)
-    }
-    fn metrics(&self) -> String {
-        String::new()
-    }
-}
-
 impl Node {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -65,38 +42,7 @@ impl Node {
             let now_ms = Arc::clone(&now_ms);
             Arc::new(move || Timestamp(now_ms.load(Ordering::Relaxed)))
         };
-        let home = folder.path().join("home");
-        std::fs::create_dir(&home).unwrap();
-        let volume = pool::LocalVolume::open(&home, pool::Options::default()).unwrap();
-        let schema = [("sharing", sharing::SCHEMA), ("files", files::SCHEMA)];
-        let database =
-            database::Database::open(&folder.path().join("catalog.db"), &schema).unwrap();
-        let secret = NodeSecret::from_bytes([7; 32]);
-        let sharing =
-            Sharing::open(database.clone(), Arc::clone(&clock), &secret, folder.path()).unwrap();
-        let (files, _) = Files::open(
-            database,
-            Arc::new(volume),
-            Arc::clone(&clock),
-            Arc::new(NoWitness),
-            files::Settings::default(),
-        )
-        .unwrap();
-        let app = Arc::new(App {
-            settings: WebSettings {
-                name: "test".into(),
-                node_id: secret.id(),
-                fingerprint: String::new(),
-                https_port: 8443,
-                trusted_certificate: false,
-                version: "0".into(),
-            },
-            files,
-            sharing,
-            clock,
-            secret,
-            status: Arc::new(Quiet),
-        });
+        let app = home::open(folder.path(), clock);
         Self {
             alice: Person::new(&app, "alice"),
             bob: Person::new(&app, "bob"),
@@ -132,7 +78,7 @@ impl Node {
         let head = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "home.example:8443");
+            .header("host", home::HOST);
         Call {
             node: self,
             head,
@@ -174,19 +120,12 @@ impl Node {
 
 impl Person {
     fn new(app: &App, name: &str) -> Self {
-        let name = EntryName::new(name).unwrap();
         let password = format!("correct horse {name}");
-        let account = app
-            .sharing
-            .create_account(&name, &password, name.as_str() == "alice")
-            .unwrap();
-        let secret = app.sharing.add_app_password(account.id, "test").unwrap();
-        let credential =
-            base64::engine::general_purpose::STANDARD.encode(format!("{name}:{secret}"));
+        let (id, space, authorization) = home::person(app, name, &password);
         Self {
-            id: account.id,
-            space: app.files.create_space(&name, account.id).unwrap(),
-            authorization: format!("Basic {credential}"),
+            id,
+            space,
+            authorization,
         }
     }
 }
@@ -234,13 +173,7 @@ impl Call<'_> {
         if let Some(person) = &self.person {
             head = head.header("authorization", &person.authorization);
         }
-        let mut request = head.body(self.body).unwrap();
-        request.extensions_mut().insert(Connection {
-            peer: SocketAddr::from(([192, 168, 1, 20], 50_000)),
-            place: self.place,
-            tls: true,
-        });
-        let response = self.node.router.clone().oneshot(request).await.unwrap();
+        let response = home::send(&self.node.router, head, self.body, self.place).await;
         let (head, body) = response.into_parts();
         let body = body
             .collect()
