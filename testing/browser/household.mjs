@@ -199,8 +199,8 @@ const menu = (name) => async (page) => page.locator("tr", { hasText: name }).loc
 const tool = (action) => async (page) => cloud.openTool(page, action);
 
 /**
- * Every place: `who` sees it, at `at` (an address, or a whole one for links), after `then`. What changes
- * something comes last. `plain` marks those that are looked at without JavaScript as well.
+ * Every place: `who` sees it, at `at` (an address, or a whole one for links), after `then`; `last` puts
+ * things back. `plain` marks those that are looked at without JavaScript as well.
  */
 export function places({ links }) {
   const file = (name) => `/files/${encoded(`alice/${name}`)}`;
@@ -226,7 +226,7 @@ export function places({ links }) {
     } },
     { name: "folder top", who: "alice", at: "/files/alice/", plain: true },
     { name: "folder menu", who: "alice", at: "/files/alice/", then: menu("Letters"), plain: true },
-    { name: "folder menu of the last", who: "alice", at: "/files/alice/", then: menu(names.rtl), full: true },
+    { name: "folder menu of the last", who: "alice", at: "/files/alice/", then: menu(names.rtl) },
     { name: "folder picked", who: "alice", at: "/files/alice/", then: async (page) => { for (const box of (await page.locator("input.pick").all()).slice(2, 5)) await box.check(); } },
     { name: "folder many", who: "alice", at: file("Archive") },
     { name: "folder second page", who: "alice", at: `${file("Archive")}?sort=size&order=desc&page=2` },
@@ -297,8 +297,6 @@ export function places({ links }) {
       const secret = await page.inputValue("input[name=secret]");
       await page.fill("input[name=code]", code(secret));
       await cloud.press(page, "main form button.main");
-    }, last: async (page) => {
-      await page.goto(`${cloud.url}/account`);
     } },
     { name: "account with second factor", who: "carl", at: "/account", last: async (page) => {
       await page.fill("form[action='/account/second-factor/off'] input[name=password]", cloud.password);

@@ -407,6 +407,21 @@ mod tests {
     }
 
     #[test]
+    fn a_device_is_named_with_or_without_the_option() {
+        let check = |words: &[&str], expected: &str| {
+            let start = ["cumulet", "app-password", "add", "bob"];
+            let parsed = Arguments::try_parse_from(start.iter().chain(words)).unwrap();
+            let Command::AppPassword(AppPassword::Add { label, named, .. }) = parsed.command else {
+                panic!("{words:?} is read as something else");
+            };
+            assert_eq!(named.unwrap_or(label), expected, "{words:?}");
+        };
+        check(&[], "device");
+        check(&["laptop"], "laptop");
+        check(&["--label", "laptop"], "laptop");
+    }
+
+    #[test]
     fn state_and_json_may_stand_anywhere() {
         let parsed = Arguments::try_parse_from([
             "cumulet",
