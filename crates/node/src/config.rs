@@ -442,6 +442,15 @@ impl Value {
     }
 }
 
+/// The computer's name as one DNS label; `cumulet` if it has none that fits.
+#[must_use]
+pub fn computer_name() -> String {
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    let label = name.split('.').next().unwrap_or_default();
+    checked_name(label).unwrap_or_else(|_| "cumulet".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

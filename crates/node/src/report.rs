@@ -8,7 +8,7 @@ use protocol::{ByteSize, Timestamp};
 use serde_json::{Value, json};
 use web::{StatusSource, VolumeReport, WorkerControl, WorkerReport, WorkerState};
 
-use crate::modules::{Condition, Status};
+use crate::modules::{Condition, Status, WEB_HTTPS};
 use crate::running::Running;
 use crate::state::State;
 
@@ -226,7 +226,7 @@ impl StatusSource for PagesView {
         let modules = self.running().and_then(|running| running.modules());
         let on = match action {
             WorkerControl::Start => true,
-            WorkerControl::Stop if worker == crate::serve::WEB_HTTPS => return false,
+            WorkerControl::Stop if worker == WEB_HTTPS => return false,
             WorkerControl::Stop => false,
         };
         modules.is_some_and(|modules| modules.want(worker, on))
@@ -261,7 +261,7 @@ fn worker(status: Status) -> WorkerReport {
             .and_then(|progress| progress.total.map(|total| (progress.done, total))),
         last_run: status.last_run_ms.map(Timestamp),
         error: status.last_error,
-        can_stop: status.name != crate::serve::WEB_HTTPS,
+        can_stop: status.name != WEB_HTTPS,
         name: status.name.to_owned(),
     }
 }

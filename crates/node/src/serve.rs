@@ -21,15 +21,13 @@ use crate::lan::{self, Door};
 use crate::layout::Layout;
 use crate::limits::Limits;
 use crate::listener::Listener;
-use crate::modules::{Module, Modules, Task};
+use crate::modules::{Module, Modules, Task, WEB_HTTPS};
 use crate::pulse::Patience;
 use crate::report::PagesView;
 use crate::running::Running;
 use crate::state::{State, system_clock};
 use crate::{tls, workers};
 
-/// Name of the module that every page comes through.
-pub(crate) const WEB_HTTPS: &str = "web-https";
 /// After the modules have stopped, the rest may take this long; all of it stays below 8 s.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -126,7 +124,7 @@ struct Node {
 impl Node {
     async fn build(state: &Arc<State>) -> anyhow::Result<Self> {
         let config = &state.config;
-        let name = config.name.clone().unwrap_or_else(computer_name);
+        let name = config.name.clone().unwrap_or_else(config::computer_name);
         let addresses = lan::own_addresses();
         let certificate = on_blocking(state, {
             let names = certificate::names(&name, &addresses);
@@ -315,15 +313,6 @@ async fn on_blocking<T: Send + 'static>(
 ) -> anyhow::Result<T> {
     let state = Arc::clone(state);
     tokio::task::spawn_blocking(move || work(&state)).await?
-}
-
-/// The computer's name as one DNS label; `cumulet` if it has none that fits.
-#[must_use]
-pub fn computer_name() -> String {
-    let system = rustix::system::uname();
-    let name = system.nodename().to_string_lossy();
-    let label = name.split('.').next().unwrap_or_default();
-    config::checked_name(label).unwrap_or_else(|_| "cumulet".into())
 }
 
 /// Connections, watched folders and files need descriptors; the usual soft limit is 1024.

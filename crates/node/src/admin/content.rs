@@ -31,7 +31,7 @@ impl Admin {
                     .config
                     .name
                     .clone()
-                    .unwrap_or_else(crate::serve::computer_name);
+                    .unwrap_or_else(crate::config::computer_name);
                 format!("https://{name}.local:{}", self.state.config.listen.port())
             }
         }
