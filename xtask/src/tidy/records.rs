@@ -80,7 +80,8 @@ fn reason_row(line: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, reason))
 }
 
-/// Every requirement stands in `docs/status.md` once; `done` names a test that exists and has a test `rNN_…`.
+/// Every requirement stands in `docs/status.md` once; `done` names a test that exists and has a test `rNN_…`;
+/// no row, whatever its state, names a test `rNN_…` that does not exist.
 pub(super) fn status(tree: &Tree) -> Vec<Finding> {
     let Some(file) = tree.file(STATUS) else {
         return vec![whole(STATUS, "is missing")];
@@ -101,6 +102,13 @@ pub(super) fn status(tree: &Tree) -> Vec<Finding> {
         };
         if let Some(first) = seen.insert(requirement, number) {
             say(format!("R{requirement} stands in line {first} already"));
+        }
+        for name in
+            backticked(line).filter(|name| is_requirement_test(name) && !tests.contains(name))
+        {
+            say(format!(
+                "R{requirement} names the test `{name}`, which does not exist"
+            ));
         }
         match state {
             "done" => done_is_proven(requirement, proof, &tests, &mut say),
@@ -132,7 +140,9 @@ fn done_is_proven(
     if named.is_empty() {
         say(format!("R{requirement} is done without the name of a test"));
     }
-    for name in named.iter().filter(|name| !tests.contains(*name)) {
+    // Those of the form `rNN_…` are looked up in rows of every state.
+    let others = named.iter().filter(|name| !is_requirement_test(name));
+    for name in others.filter(|name| !tests.contains(*name)) {
         say(format!(
             "R{requirement} names the test `{name}`, which does not exist"
         ));
@@ -148,6 +158,13 @@ fn done_is_proven(
             "R{requirement} is done without a test named `r{requirement:02}_…`"
         ));
     }
+}
+
+/// `r07_…`: the form of a test that proves a requirement.
+fn is_requirement_test(name: &str) -> bool {
+    let number = name.strip_prefix('r').and_then(|rest| rest.split_once('_'));
+    number
+        .is_some_and(|(number, _)| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// `| R7 | state | proof or what is missing |`; the cells between number and state are free text.
@@ -340,6 +357,28 @@ mod tests {
             ],
             &expected,
         );
+    }
+
+    #[test]
+    fn a_test_that_does_not_exist_is_found_in_rows_of_every_state() {
+        let text = status_of(&[
+            (
+                4,
+                "partial | `r04_state_apart`, `r04_gone`; no disks were pulled",
+            ),
+            (
+                5,
+                "not yet | `r05_later` waits; `pool` knows single volumes",
+            ),
+            (6, "done | `r06_one_file`, `one_more`"),
+        ]);
+        let expected = [
+            "R4 names the test `r04_gone`",
+            "R5 names the test `r05_later`",
+            "R6 names the test `one_more`",
+        ];
+        let tests = "#[test]\nfn r04_state_apart() {}\n#[test]\nfn r06_one_file() {}\n";
+        check(status, &[(STATUS, &text), ("a.rs", tests)], &expected);
     }
 
     #[test]
