@@ -208,6 +208,16 @@ export function places({ links }) {
     await page.fill("input[name=password]", "not this one");
     await cloud.press(page, "main form button.main");
   };
+  const turnOn = async (page) => {
+    await cloud.press(page, "form[action='/account/second-factor'] button");
+    await page.fill("input[name=code]", code(await page.inputValue("input[name=secret]")));
+    await cloud.press(page, "main form button.main");
+  };
+  const turnOff = async (page) => {
+    await page.goto(`${cloud.url}/account`);
+    await page.fill("form[action='/account/second-factor/off'] input[name=password]", cloud.password);
+    await cloud.press(page, "form[action='/account/second-factor/off'] button");
+  };
   const upload = (body, clash) => async (page) => {
     await cloud.openTool(page, "/upload/");
     await page.check(`input[name=clash][value=${clash}]`);
@@ -292,16 +302,11 @@ export function places({ links }) {
       await menu(".pdf")(page).catch(() => page.locator("details.menu summary").first().click());
       await cloud.press(page, "details.menu[open] button[name=only]");
     } },
-    { name: "recovery codes", who: "carl", at: "/account", then: async (page) => {
-      await cloud.press(page, "form[action='/account/second-factor'] button");
-      const secret = await page.inputValue("input[name=secret]");
-      await page.fill("input[name=code]", code(secret));
-      await cloud.press(page, "main form button.main");
-    } },
-    { name: "account with second factor", who: "carl", at: "/account", last: async (page) => {
-      await page.fill("form[action='/account/second-factor/off'] input[name=password]", cloud.password);
-      await cloud.press(page, "form[action='/account/second-factor/off'] button");
-    } },
+    { name: "recovery codes", who: "carl", at: "/account", then: turnOn, last: turnOff },
+    { name: "account with second factor", who: "carl", at: "/account", then: async (page) => {
+      await turnOn(page);
+      await page.goto(`${cloud.url}/account`);
+    }, last: turnOff },
   ];
 }
 
