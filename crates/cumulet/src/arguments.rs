@@ -230,6 +230,9 @@ pub(crate) struct Bind {
     /// Wait until everything in it is indexed
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Also a folder of the system, such as one in /etc or all of /home
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]

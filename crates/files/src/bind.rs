@@ -15,6 +15,7 @@ use protocol::{Fid, VolumeId};
 use rusqlite::{Connection, params};
 use thiserror::Error;
 
+use crate::apart::Ground;
 use crate::log::ChangeOp;
 use crate::record::{LogRow, Recorder, forget_rows, tree_bytes};
 use crate::reserve::{Claims, Key};
@@ -59,6 +60,26 @@ pub enum BindError {
         /// The one in the way.
         other: PathBuf,
     },
+    /// It overlaps the node's own state, in which its keys lie.
+    #[error(
+        "cannot bind {}: it overlaps {}, where this node keeps its keys and its catalog",
+        root.display(),
+        state.display()
+    )]
+    State {
+        /// The folder.
+        root: PathBuf,
+        /// The state folder.
+        state: PathBuf,
+    },
+    /// It is a folder of the system; [`Files::bind_anyway`] does it.
+    #[error("cannot bind {}: {system} belongs to the system of this computer", root.display())]
+    System {
+        /// The folder.
+        root: PathBuf,
+        /// The folder of the system that it is or lies in.
+        system: &'static str,
+    },
     /// The name in the tree is taken.
     #[error("cannot bind to `{0}`: something is there already")]
     Taken(String),
@@ -93,7 +114,24 @@ impl From<rusqlite::Error> for BindError {
 
 impl Files {
     /// Binds the folder `root` of the disk to the free place `at`.
+    ///
+    /// # Errors
+    /// Refuses what overlaps another served folder or the node's own state, and folders of the
+    /// system.
     pub fn bind(&self, root: &Path, at: &At, author: &Author) -> Result<Entry, BindError> {
+        if let Some(system) = Ground::of(root).system() {
+            // What can never be bound is told first: there nothing can be done about.
+            self.check_apart(root)?;
+            return Err(BindError::System {
+                root: root.to_owned(),
+                system,
+            });
+        }
+        self.bind_anyway(root, at, author)
+    }
+
+    /// As [`Files::bind`], of folders of the system too.
+    pub fn bind_anyway(&self, root: &Path, at: &At, author: &Author) -> Result<Entry, BindError> {
         let fail = |source| BindError::Volume {
             root: root.to_owned(),
             source,
@@ -291,6 +329,10 @@ impl Files {
     pub fn attach_binds(&self) -> Result<Vec<Bind>, FilesError> {
         let known = self.0.db.read(identities)?;
         for (id, root, identity) in known {
+            if let Some(state) = self.state_in_the_way(&Ground::of(Path::new(&root))) {
+                tracing::error!(%root, state = %state.display(), "a bound folder is not served: it overlaps the folder with the node's keys; unbind it or move the state");
+                continue;
+            }
             let options = Options {
                 expect: Some(identity),
                 mask: None,
@@ -349,21 +391,32 @@ impl Files {
         Ok(())
     }
 
-    /// Two volumes of which one lies in the other would serve a file twice.
+    /// Two volumes of which one lies in the other would serve a file twice; a volume that overlaps
+    /// the state would serve the node's keys.
     fn check_apart(&self, root: &Path) -> Result<(), BindError> {
+        let ground = Ground::of(root);
         let attached = self.0.volumes.all();
         let mut roots: Vec<PathBuf> = attached.iter().map(|(_, v)| v.root().to_owned()).collect();
         roots.extend(self.binds()?.into_iter().map(|bind| bind.root));
-        for other in roots {
-            let real = other.canonicalize().unwrap_or_else(|_| other.clone());
-            if real.starts_with(root) || root.starts_with(&real) {
-                return Err(BindError::Overlap {
-                    root: root.to_owned(),
-                    other,
-                });
-            }
+        if let Some(other) = roots.into_iter().find(|r| Ground::of(r).overlaps(&ground)) {
+            return Err(BindError::Overlap {
+                root: root.to_owned(),
+                other,
+            });
         }
-        Ok(())
+        match self.state_in_the_way(&ground) {
+            Some(state) => Err(BindError::State {
+                root: root.to_owned(),
+                state,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The state folder, which holds the catalog, if `ground` overlaps it.
+    fn state_in_the_way(&self, ground: &Ground) -> Option<PathBuf> {
+        let state = self.0.db.path().parent()?;
+        Ground::of(state).overlaps(ground).then(|| state.to_owned())
     }
 }
 

@@ -13,6 +13,7 @@
 //! is lost. Synchronous throughout: the rim calls from blocking threads.
 #![forbid(unsafe_code)]
 
+mod apart;
 mod author;
 mod bind;
 mod check;

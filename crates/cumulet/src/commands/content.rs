@@ -178,7 +178,7 @@ pub(super) async fn bind(console: &Console, wish: Bind) -> Result<Outcome, Failu
     let bind = console
         .post(
             "/v1/binds/add",
-            json!({ "path": path, "place": wish.place }),
+            json!({ "path": path, "place": wish.place, "force": wish.force }),
         )
         .await?["bind"]
         .take();

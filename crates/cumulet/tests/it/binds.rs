@@ -113,6 +113,47 @@ fn unbind_leaves_the_files_untouched() {
     );
 }
 
+/// Tells the keys from everything else: nothing of the state may be bound, whatever the way to it.
+#[test]
+fn the_state_folder_cannot_be_bound_by_any_way() {
+    let apart = tempfile::tempdir().unwrap();
+    let state = apart.path().join("state");
+    let node = crate::scene::cloud()
+        .arg("--state")
+        .arg(state.to_string_lossy())
+        .start();
+    node.owner("alice");
+    let link = node.scratch().join("link");
+    std::os::unix::fs::symlink(&state, &link).unwrap();
+    let mounted = node.scratch().join("mounted");
+    fs::create_dir(&mounted).unwrap();
+    let keys = state.join("keys");
+    let mut ways = vec![state.clone(), keys.clone(), apart.path().to_owned(), link];
+    let mount = std::process::Command::new("mount")
+        .arg("--bind")
+        .args([&keys, &mounted])
+        .status();
+    let is_mounted = mount.is_ok_and(|status| status.success());
+    if is_mounted {
+        ways.push(mounted.clone());
+    }
+    let outcomes: Vec<_> = ways
+        .iter()
+        .map(|way| {
+            let way = way.to_string_lossy().into_owned();
+            (node.cli(&["bind", &way, "alice:/state", "--force"]), way)
+        })
+        .collect();
+    if is_mounted {
+        let unmounted = std::process::Command::new("umount").arg(&mounted).status();
+        assert!(unmounted.unwrap().success());
+    }
+    for (outcome, way) in outcomes {
+        assert_ne!(outcome.code, 0, "{way}");
+        assert!(outcome.stderr.contains("keys"), "{way}: {}", outcome.stderr);
+    }
+}
+
 #[test]
 fn foolish_binds_are_refused_with_a_reason() {
     let (node, _alice) = alice_at_home();
@@ -120,6 +161,7 @@ fn foolish_binds_are_refused_with_a_reason() {
     for (place, target) in [
         ("/no/such/folder", "alice:/A"),
         ("/etc/hostname", "alice:/B"),
+        ("/etc", "alice:/B"),
         (own.as_str(), "alice:/C"),
         ("/tmp", "nobody:/D"),
         ("/tmp", "alice:/../E"),

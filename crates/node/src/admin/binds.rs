@@ -55,6 +55,9 @@ pub(super) async fn list(admin: Shared) -> Answer {
 pub(super) struct BindToMake {
     path: PathBuf,
     place: String,
+    /// Folders of the system too.
+    #[serde(default)]
+    force: bool,
 }
 
 pub(super) async fn add(admin: Shared, Json(new): Json<BindToMake>) -> Answer {
@@ -66,7 +69,12 @@ pub(super) async fn add(admin: Shared, Json(new): Json<BindToMake>) -> Answer {
                 new.path.display()
             )));
         }
-        admin.state.files.bind(&new.path, &place.at, &console())?;
+        let files = &admin.state.files;
+        if new.force {
+            files.bind_anyway(&new.path, &place.at, &console())?;
+        } else {
+            files.bind(&new.path, &place.at, &console())?;
+        }
         admin.describe_bind(&admin.bind_at(&new.place)?)
     });
     Ok(Json(json!({ "bind": bind.await? })))
@@ -115,6 +123,12 @@ impl From<BindError> for Failure {
             BindError::Overlap { .. } => {
                 Self::of(Kind::Refused, &error).hint("a folder can be served once only")
             }
+            BindError::State { .. } => Self::of(Kind::Refused, &error).hint(
+                "bind another folder, one that neither lies in the state folder nor holds it",
+            ),
+            BindError::System { .. } => Self::of(Kind::Refused, &error).hint(
+                "bind a folder of your own, such as one in /srv or /home/NAME; --force binds it anyway",
+            ),
             BindError::Nested(_) => Self::of(Kind::Refused, &error),
             BindError::Busy(_) => Self::of(Kind::Unreachable, &error),
             BindError::Volume { .. } => Self::of(Kind::Configuration, &error),
