@@ -13,6 +13,7 @@ use protocol::{EntryName, Fid, SpaceId, VolumeId};
 use rusqlite::Connection;
 use thiserror::Error;
 
+use crate::reserve::Key;
 use crate::row::{self, INDEXING, Row};
 use crate::scan::{Difference, Folder, compare_name, ground, hash_at, on_disk};
 use crate::walk::HOME;
@@ -197,17 +198,21 @@ impl Check<'_> {
 
     /// Compares one name once more.
     fn again(&self, folder: &Folder, name: &EntryName) -> Result<Option<Difference>, FilesError> {
-        let fids: Vec<Fid> = folder.chain.clone();
-        let wait = self.files.0.settings.wait;
-        self.files.0.reservations.wait_free(&fids, wait);
         let fid = folder.row.fid;
+        let mut keys: Vec<Key> = folder.chain.iter().copied().map(Key::Entry).collect();
+        keys.push(Key::Slot(fid, name.clone()));
+        let wait = self.files.0.settings.wait;
+        self.files.0.reservations.wait_free(&keys, wait);
         let row = self
             .files
             .0
             .db
             .read(|tx| Ok::<_, FilesError>(row::by_place(tx, fid, name.as_str())?))?;
         if let Some(row) = &row {
-            self.files.0.reservations.wait_free(&[row.fid], wait);
+            self.files
+                .0
+                .reservations
+                .wait_free(&[Key::Entry(row.fid), Key::Slot(fid, name.clone())], wait);
         }
         let stat = self.volume.stat(Spot::Path(&folder.path.join(name)))?;
         let difference = compare_name(name, row, on_disk(stat, self.device));

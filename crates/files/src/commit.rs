@@ -1,4 +1,5 @@
 //! The commit: reserve, decide (A), carry out, record (B), answer (`commit.md` steps 4 to 7).
+//! Small content is recorded with its decision; B is then only for what went wrong.
 //!
 //! Operations that do not depend on each other go through together as one wave: one decision, one
 //! flush, one record. No lock is held over a disk step, only the reservation of the entries

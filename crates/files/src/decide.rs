@@ -2,6 +2,9 @@
 //! counts (`commit.md` step 4). What passes becomes an intent.
 
 mod claims;
+mod props;
+
+use std::sync::Arc;
 
 use protocol::{AccountId, Fid, Hash, Timestamp, VolumeId};
 use rusqlite::Connection;
@@ -13,16 +16,12 @@ use crate::intent::{Displaced, Fate, From, Intent, Source};
 use crate::record::{Recorder, stored_result};
 use crate::row::{self, PLACEHOLDER, Row};
 use crate::walk::{Spotted, Walk, walk};
-use crate::{Action, At, Author, Conditions, Done, FilesError, Kind, PropPatch, Refusal, Witness};
+use crate::{Action, At, Author, Conditions, Done, FilesError, Kind, PropPatch, Refusal};
 
 use claims::trashed;
 pub(crate) use claims::{claims, weigh};
-
-/// Most dead properties of one entry.
-pub const PROPS_MAX: usize = 100;
-
-/// Longest dead property in bytes of XML.
-pub const PROP_BYTES_MAX: usize = 64 * 1024;
+use props::props;
+pub use props::{PROP_BYTES_MAX, PROPS_MAX};
 
 /// What a change brings to a name.
 #[derive(Debug, Clone)]
@@ -36,6 +35,7 @@ pub(crate) enum What {
         hash: Hash,
         volume: VolumeId,
         durable: bool,
+        content: Option<Arc<[u8]>>,
     },
     /// A new folder.
     Folder,
@@ -117,18 +117,20 @@ pub(crate) enum Verdict {
     Again(Done),
     /// Refused; the bytes may be kept as a version.
     Refused(Refusal, Option<Intent>),
-    /// Written down, to be carried out.
+    /// Written down, to be carried out and then recorded.
     Go(Intent),
+    /// Written down with its content and recorded; to be carried out and then answered.
+    Written(Intent, Done),
     /// Needs no step on the disk and is recorded already.
     Recorded(Done),
 }
 
 /// Decides a request; writes the intent or, where no disk is concerned, the change itself.
 pub(crate) fn decide(
-    tx: &Connection,
-    witness: &dyn Witness,
+    recorder: &mut Recorder<'_>,
     request: &Request,
 ) -> Result<Verdict, FilesError> {
+    let tx = recorder.tx;
     if let Some(operation) = &request.operation
         && let Some(done) = stored_result(tx, operation)?
     {
@@ -143,7 +145,7 @@ pub(crate) fn decide(
             overwrite,
         } => relocate(tx, request, from, to, *overwrite),
         Plan::Props { at, patches, mtime } => {
-            return match props(tx, witness, request, at, patches, *mtime) {
+            return match props(recorder, request, at, patches, *mtime) {
                 Err(Refusal::Internal(error)) => Err(error),
                 Err(refusal) => Ok(Verdict::Refused(refusal, None)),
                 Ok(verdict) => Ok(verdict),
@@ -153,12 +155,32 @@ pub(crate) fn decide(
     };
     match decided {
         Ok(Some(mut intent)) => {
+            if let Some(content) = content_of(request, &intent) {
+                let done = recorder.written(&mut intent, content)?;
+                return Ok(Verdict::Written(intent, done));
+            }
             intent.insert(tx)?;
             Ok(Verdict::Go(intent))
         }
         Ok(None) => Ok(Verdict::Stale),
         Err(Refusal::Internal(error)) => Err(error),
         Err(refusal) => refused(tx, request, refusal),
+    }
+}
+
+/// Small content that is recorded at once. Where it displaces more than former content of the same
+/// entry, the record waits for the disk.
+fn content_of(request: &Request, intent: &Intent) -> Option<Arc<[u8]>> {
+    let Plan::Place {
+        what: What::Temp { content, .. },
+        ..
+    } = &request.plan
+    else {
+        return None;
+    };
+    match intent.fate {
+        Fate::Free | Fate::Version => content.clone(),
+        Fate::Trash | Fate::Drop | Fate::Stays => None,
     }
 }
 
@@ -400,102 +422,6 @@ fn restore(
     Ok(Some(intent))
 }
 
-fn props(
-    tx: &Connection,
-    witness: &dyn Witness,
-    request: &Request,
-    at: &At,
-    patches: &[PropPatch],
-    mtime: Option<Timestamp>,
-) -> Result<Verdict, Refusal> {
-    let spotted = walk(tx, at)?.found(at)?;
-    if spotted.fids() != request.seen.target {
-        return Ok(Verdict::Stale);
-    }
-    let judge = Judge::new(tx, &request.conditions, request.now)?;
-    let target = subject_of(&spotted, true);
-    judge.conditions(target)?;
-    judge.locks(target, Touch::Itself)?;
-    let row = spotted.row();
-    check_prop_limits(tx, row.fid, patches)?;
-    for patch in patches {
-        apply(tx, row.fid, patch)?;
-    }
-    if let (Some(mtime), Kind::Folder) = (mtime, row.kind) {
-        tx.prepare_cached("UPDATE entries SET mtime_ns = ?2 WHERE fid = ?1")?
-            .execute((row.fid.0, row::nanos(mtime)))?;
-    }
-    let mut recorder = Recorder::new(tx, witness, request.now);
-    recorder.props_changed(row, request.author.account)?;
-    recorder.fact(
-        &request.author,
-        Action::SetProps,
-        row.space,
-        row.fid,
-        &at.path.to_string(),
-        Some(row.rev),
-        Some(row.rev),
-    )?;
-    let after = recorder.row(row.fid)?.into_entry(false);
-    let done = Done {
-        old_rev: Some(row.rev),
-        created: false,
-        trash_id: None,
-        entry: Some(after),
-    };
-    if let Some(operation) = &request.operation {
-        crate::record::store_result(tx, operation, &done, request.now)?;
-    }
-    recorder.finish()?;
-    Ok(Verdict::Recorded(done))
-}
-
-/// Looked at before anything is written, so that a refused request leaves nothing behind.
-fn check_prop_limits(tx: &Connection, fid: Fid, patches: &[PropPatch]) -> Result<(), Refusal> {
-    let mut names: std::collections::HashSet<(String, String)> = tx
-        .prepare_cached("SELECT namespace, name FROM dead_props WHERE fid = ?1")?
-        .query_map([fid.0], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for patch in patches {
-        match patch {
-            PropPatch::Set(prop) if prop.xml.len() > PROP_BYTES_MAX => {
-                return Err(Refusal::TooManyProps(format!(
-                    "the property `{}` has {} bytes, the limit is {PROP_BYTES_MAX}",
-                    prop.name,
-                    prop.xml.len()
-                )));
-            }
-            PropPatch::Set(prop) => {
-                names.insert((prop.namespace.clone(), prop.name.clone()));
-            }
-            PropPatch::Remove { namespace, name } => {
-                names.remove(&(namespace.clone(), name.clone()));
-            }
-        }
-    }
-    if names.len() > PROPS_MAX {
-        return Err(Refusal::TooManyProps(format!(
-            "the entry would have {} properties, the limit is {PROPS_MAX}",
-            names.len()
-        )));
-    }
-    Ok(())
-}
-
-fn apply(tx: &Connection, fid: Fid, patch: &PropPatch) -> rusqlite::Result<()> {
-    match patch {
-        PropPatch::Set(prop) => tx
-            .prepare_cached("INSERT OR REPLACE INTO dead_props VALUES (?1, ?2, ?3, ?4)")?
-            .execute((fid.0, &prop.namespace, &prop.name, &prop.xml))?,
-        PropPatch::Remove { namespace, name } => tx
-            .prepare_cached(
-                "DELETE FROM dead_props WHERE fid = ?1 AND namespace = ?2 AND name = ?3",
-            )?
-            .execute((fid.0, namespace, name))?,
-    };
-    Ok(())
-}
-
 /// The intent of a request on a target; what is special is filled in by the caller.
 fn base(request: &Request, spotted: &Spotted, exists: bool, at: &At) -> Result<Intent, Refusal> {
     let row = spotted.row();
@@ -574,6 +500,8 @@ fn base(request: &Request, spotted: &Spotted, exists: bool, at: &At) -> Result<I
         trash_id: None,
         placeholder: false,
         durable,
+        content: None,
+        rev: None,
         author: request.author.clone(),
         at: request.now,
         operation: request.operation.clone(),

@@ -244,7 +244,10 @@ impl Here {
 }
 
 /// A missing folder on the way means that nothing is there.
-fn stat_path(volume: &dyn Volume, path: &VolumePath) -> Result<Option<FileStat>, VolumeError> {
+pub(crate) fn stat_path(
+    volume: &dyn Volume,
+    path: &VolumePath,
+) -> Result<Option<FileStat>, VolumeError> {
     match volume.stat(Spot::Path(path)) {
         Err(VolumeError::NotFound { .. } | VolumeError::NotAFolder { .. }) => Ok(None),
         other => other,
@@ -315,6 +318,12 @@ fn resume_temp(
                         Err(VolumeError::NotFound { .. }) if !done => {
                             volume.remove(Spot::Temp(name))?;
                             Ok(Resumed::Undone)
+                        }
+                        // Earlier moves are done again, so another hand has taken it away, with
+                        // all that was in it.
+                        Err(VolumeError::NotFound { .. }) if intent.is_written() => {
+                            volume.remove(Spot::Temp(name))?;
+                            carried(here.history.is_some())
                         }
                         Err(error) => Err(error),
                     }

@@ -1,10 +1,14 @@
 //! Intents: what a change is about to do on the disk, written down before it is done.
 //!
 //! An open intent was decided (transaction A) and perhaps carried out in part; a done one is in the
-//! catalog (transaction B), its renames perhaps not yet on the disk. Each names the files by inode,
-//! so that recovery can tell how far it came. An intent concerns one volume.
+//! catalog, its renames perhaps not yet on the disk. Each names the files by inode, so that recovery
+//! can tell how far it came. An intent concerns one volume.
+//!
+//! A written intent brings small content: it is done from the start and holds the content itself, so
+//! that the flush of the write-ahead log that makes its record durable makes the content durable too.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use protocol::{AccountId, EntryName, Fid, Hash, Seq, SpaceId, Timestamp, VolumeId};
 use rusqlite::{Connection, Row as SqlRow, params};
@@ -76,7 +80,7 @@ pub(crate) struct Intent {
     pub(crate) action: Action,
     pub(crate) space: SpaceId,
     pub(crate) volume: VolumeId,
-    /// The entry that the change is about; `None` for a new one.
+    /// The entry that the change is about; `None` for a new one that is not recorded yet.
     pub(crate) fid: Option<Fid>,
     pub(crate) parent: Fid,
     pub(crate) name: EntryName,
@@ -98,6 +102,10 @@ pub(crate) struct Intent {
     pub(crate) placeholder: bool,
     /// The temporary file was flushed before the intent was written.
     pub(crate) durable: bool,
+    /// Of a written intent: what is or will be in the file.
+    pub(crate) content: Option<Arc<[u8]>>,
+    /// Of a written intent: the revision that its record gave the entry.
+    pub(crate) rev: Option<Seq>,
     pub(crate) author: Author,
     pub(crate) at: Timestamp,
     pub(crate) operation: Option<String>,
@@ -108,14 +116,14 @@ pub(crate) struct Intent {
 const COLUMNS: &str = "id, action, space, volume, fid, parent, name, target, source_kind, source, \
     source_inode, size, mtime_ns, hash, old_fid, old_kind, old_inode, old_size, old_mtime_ns, \
     old_rev, history, fate, displaced_bytes, moved_bytes, from_space, from_parent, from_name, \
-    copy_of, trash_id, flags, account, label, via, address, at, operation, path";
+    copy_of, trash_id, flags, account, label, via, address, at, operation, path, content, rev";
 
 const INSERT: &str = "INSERT INTO intents (action, space, volume, fid, parent, name, target, \
     source_kind, source, source_inode, size, mtime_ns, hash, old_fid, old_kind, old_inode, \
     old_size, old_mtime_ns, old_rev, history, fate, displaced_bytes, moved_bytes, from_space, \
     from_parent, from_name, copy_of, trash_id, flags, account, label, via, address, at, operation, \
-    path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-    ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)";
+    path, content, rev, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+    ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39)";
 
 const FLAG_PLACEHOLDER: i64 = 1;
 const FLAG_DURABLE: i64 = 2;
@@ -232,6 +240,9 @@ impl Intent {
             self.at.0,
             self.operation,
             self.path,
+            self.content.as_deref(),
+            self.rev.map(|rev| rev.0),
+            self.is_written(),
         ])?;
         self.id = tx.last_insert_rowid();
         Ok(())
@@ -315,7 +326,14 @@ impl Intent {
             at: Timestamp(row.get(34)?),
             operation: row.get(35)?,
             path: row.get(36)?,
+            content: row.get::<_, Option<Vec<u8>>>(37)?.map(Arc::from),
+            rev: row.get::<_, Option<i64>>(38)?.map(Seq),
         })
+    }
+
+    /// True if its change was recorded together with it.
+    pub(crate) fn is_written(&self) -> bool {
+        self.rev.is_some()
     }
 
     /// True if the change gives an existing file or folder another place in the tree.
@@ -356,7 +374,7 @@ pub(crate) fn of_volume(
     let sql = format!("SELECT {COLUMNS}, state FROM intents WHERE volume = ?1 ORDER BY id");
     let mut statement = tx.prepare(&sql)?;
     let rows = statement.query_map([volume.0], |row| {
-        Ok((Intent::decode(row)?, row.get::<_, i64>(37)? == 1))
+        Ok((Intent::decode(row)?, row.get::<_, i64>(39)? == 1))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -19,6 +19,7 @@ mod bind;
 mod check;
 mod commit;
 mod conditions;
+mod contents;
 mod copy;
 mod decide;
 mod disk;
@@ -125,6 +126,8 @@ pub struct Recovery {
     pub undone: usize,
     /// Acknowledged changes whose renames were done again (N5).
     pub redone: usize,
+    /// Files that got their content from the catalog (N2, N5).
+    pub repaired: u64,
     /// Content kept as a version because another program wrote in between.
     pub kept: usize,
 }

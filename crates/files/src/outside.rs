@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pool::{FileKind, FileStat, VolumePath};
 use protocol::{EntryName, Fid, Hash, VolumeId};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use crate::log::ChangeOp;
 use crate::record::{INSERT_ENTRY, LogRow, Recorder, not_lost, tree_bytes};
@@ -133,8 +133,22 @@ pub enum OutsideEdit {
 }
 
 impl OutsideEdit {
-    fn claims(&self) -> Claims {
+    /// The entry itself with its name: the writer of a new entry has reserved no more than that.
+    fn claims(&self, tx: &Connection) -> Result<Claims, FilesError> {
         let mut claims = Claims::default();
+        let known = match self {
+            // The writer of a new entry has its inode still under a temporary name.
+            Self::Added { .. } | Self::Moved { .. } => None,
+            Self::Changed { fid, .. }
+            | Self::Hashed { fid, .. }
+            | Self::Same { fid, .. }
+            | Self::Removed { fid } => row::by_fid(tx, *fid)?,
+        };
+        if let Some(row) = known
+            && let Some(parent) = row.parent
+        {
+            claims.alone(Key::Slot(parent, row.name));
+        }
         match self {
             Self::Added { parent, name, .. } => {
                 claims.alone(Key::Slot(*parent, name.clone()));
@@ -152,7 +166,7 @@ impl OutsideEdit {
                 claims.shared([*parent]);
             }
         }
-        claims
+        Ok(claims)
     }
 }
 
@@ -166,9 +180,15 @@ impl Files {
     /// the entry concerned, or `None` where a writer of ours is at it or the rows have changed
     /// meanwhile: the caller looks again later.
     pub fn commit_outside(&self, edits: Vec<OutsideEdit>) -> Result<Vec<Option<Fid>>, FilesError> {
-        let reserved: Vec<_> = edits
+        let claims: Vec<Claims> = self.0.db.read(|tx| {
+            edits
+                .iter()
+                .map(|edit| edit.claims(tx))
+                .collect::<Result<_, _>>()
+        })?;
+        let reserved: Vec<_> = claims
             .iter()
-            .map(|edit| self.0.reservations.try_claim(&edit.claims()))
+            .map(|claims| self.0.reservations.try_claim(claims))
             .collect();
         let free: Vec<bool> = reserved
             .iter()

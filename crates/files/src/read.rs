@@ -34,9 +34,9 @@ impl Files {
                 let entry = spotted.row().clone().into_entry(false);
                 return Ok(Content { entry, file });
             }
-            let fids = spotted.fids();
-            if self.0.reservations.is_busy(&fids) {
-                if !self.0.reservations.wait_free(&fids, left(deadline)) {
+            let keys = spotted.keys();
+            if self.0.reservations.is_busy(&keys) {
+                if !self.0.reservations.wait_free(&keys, left(deadline)) {
                     return Err(ReadError::Busy);
                 }
                 continue;

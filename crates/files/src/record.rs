@@ -6,8 +6,10 @@
 mod lost;
 mod removal;
 mod results;
+mod written;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use protocol::{AccountId, EntryName, Fid, Seq, SpaceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -24,6 +26,8 @@ use crate::{Action, Author, Done, Fact, FilesError, Kind, Witness};
 pub(crate) use lost::not_lost;
 pub(crate) use removal::{forget_rows, tree_bytes};
 pub(crate) use results::{store_result, stored_result};
+use written::CTIME_TO_COME;
+pub(crate) use written::settle_ctime;
 
 /// Numbers of refused content begin here, so that they never meet a `seq`.
 pub(crate) const REFUSED_BASE: i64 = 1 << 62;
@@ -75,6 +79,12 @@ impl<'a> Recorder<'a> {
 
     /// Records a carried-out intent and marks it done.
     pub(crate) fn intent(&mut self, intent: &Intent, carried: Carried) -> Result<Done, FilesError> {
+        let done = self.change(intent, carried)?;
+        self.end(intent)?;
+        Ok(done)
+    }
+
+    fn change(&mut self, intent: &Intent, carried: Carried) -> Result<Done, FilesError> {
         let trash_id = match (&intent.displaced, intent.fate) {
             (Some(old), Fate::Trash) => {
                 self.discard(intent, old.fid, old.inode, carried.old_kept)?
@@ -104,7 +114,6 @@ impl<'a> Recorder<'a> {
         let about = fid.or(intent.displaced.as_ref().map(|old| old.fid));
         self.witness_of(intent, about, old_rev, done.entry.as_ref().map(|e| e.rev))?;
         self.result(intent, &done)?;
-        self.end(intent)?;
         Ok(done)
     }
 
@@ -204,7 +213,7 @@ impl<'a> Recorder<'a> {
                 seq.0,
                 size.cast_signed(),
                 mtime_ns,
-                carried.stat.map_or(0, |stat| stat.ctime_ns),
+                carried.stat.map_or(CTIME_TO_COME, |stat| stat.ctime_ns),
                 inode.cast_signed(),
                 Some(hash.0),
             ])?;
@@ -256,7 +265,7 @@ impl<'a> Recorder<'a> {
             seq.0,
             size.cast_signed(),
             mtime_ns,
-            carried.stat.map_or(0, |stat| stat.ctime_ns),
+            carried.stat.map_or(CTIME_TO_COME, |stat| stat.ctime_ns),
             self.now.0,
             inode.unwrap_or(0).cast_signed(),
             hash,

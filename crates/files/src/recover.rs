@@ -7,11 +7,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use pool::{Spot, Volume};
-use protocol::VolumeId;
+use pool::{FileStat, Spot, Volume};
+use protocol::{Fid, VolumeId};
 
 use crate::disk::{Resumed, resume};
-use crate::intent::{self, Source};
+use crate::intent::{self, Intent, Source};
+use crate::record::settle_ctime;
 use crate::wave::Note;
 use crate::{Files, FilesError, Recovery};
 
@@ -23,7 +24,11 @@ impl Files {
         volume: &Arc<dyn Volume>,
     ) -> Result<Recovery, FilesError> {
         let mut found = Recovery::default();
-        let intents = self.0.db.read(|tx| intent::of_volume(tx, id))?;
+        let mut intents = self.0.db.read(|tx| intent::of_volume(tx, id))?;
+        found.repaired = self.recover_contents(volume.as_ref(), &intents)?;
+        if found.repaired > 0 {
+            intents = self.0.db.read(|tx| intent::of_volume(tx, id))?;
+        }
         let mut settled = Vec::new();
         let mut owned = HashSet::new();
         for (intent, done) in intents {
@@ -39,9 +44,10 @@ impl Files {
                 }
             };
             fail::fail_point!("recover");
-            if done {
+            let overtaken = intent.is_written() && matches!(resumed, Resumed::Kept);
+            if done && !overtaken {
                 found.redone += 1;
-                settled.push(intent.id);
+                settled.push((intent.id, placed(&intent, resumed)));
                 continue;
             }
             let note = match resumed {
@@ -70,13 +76,16 @@ impl Files {
             self.record_notes(vec![(intent, note)])
                 .map_err(|error| FilesError::Inconsistent(error.to_string()))?;
             if !matches!(note, Note::Undone) {
-                settled.push(id);
+                settled.push((id, None));
             }
         }
         if !settled.is_empty() {
             volume.sync_all()?;
             self.0.db.write(move |tx| {
-                for id in settled {
+                for (id, placed) in settled {
+                    if let Some((fid, stat)) = placed {
+                        settle_ctime(tx, fid, stat.inode, stat.ctime_ns)?;
+                    }
                     intent::remove(tx, id)?;
                 }
                 Ok::<_, FilesError>(())
@@ -89,5 +98,14 @@ impl Files {
             }
         }
         Ok(found)
+    }
+}
+
+/// What a written intent put in its place, with the stat that its record lacks.
+fn placed(intent: &Intent, resumed: Resumed) -> Option<(Fid, FileStat)> {
+    let fid = intent.fid.filter(|_| intent.is_written())?;
+    match resumed {
+        Resumed::Carried(carried) => Some((fid, carried.stat?)),
+        Resumed::Kept | Resumed::Undone => None,
     }
 }

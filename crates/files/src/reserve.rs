@@ -90,23 +90,18 @@ impl Reservations {
         (!timeout.timed_out()).then(|| self.take(&mut held, claims))
     }
 
-    /// Waits until nobody has any of these entries for himself; false after `wait`.
-    pub(crate) fn wait_free(&self, fids: &[Fid], wait: Duration) -> bool {
-        let busy = |held: &mut HashMap<Key, Held>| {
-            fids.iter()
-                .any(|fid| held.get(&Key::Entry(*fid)).is_some_and(|h| h.alone))
-        };
+    /// Waits until nobody has any of these for himself; false after `wait`.
+    pub(crate) fn wait_free(&self, keys: &[Key], wait: Duration) -> bool {
+        let busy = |held: &mut HashMap<Key, Held>| is_taken(held, keys);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let waited = self.freed.wait_timeout_while(self.lock(), wait, busy);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// True if someone has one of these entries for himself.
-    pub(crate) fn is_busy(&self, fids: &[Fid]) -> bool {
-        let held = self.lock();
-        fids.iter()
-            .any(|fid| held.get(&Key::Entry(*fid)).is_some_and(|h| h.alone))
+    /// True if someone has one of these for himself.
+    pub(crate) fn is_busy(&self, keys: &[Key]) -> bool {
+        is_taken(&self.lock(), keys)
     }
 
     fn take(self: &Arc<Self>, held: &mut HashMap<Key, Held>, claims: &Claims) -> Reserved {
@@ -125,6 +120,11 @@ impl Reservations {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_taken(held: &HashMap<Key, Held>, keys: &[Key]) -> bool {
+    keys.iter()
+        .any(|key| held.get(key).is_some_and(|held| held.alone))
 }
 
 fn free(held: &HashMap<Key, Held>, claims: &Claims) -> bool {
@@ -198,7 +198,7 @@ mod tests {
                 .claim(&claims(&[1], &[]), Duration::from_millis(5))
                 .is_none()
         );
-        assert!(!table.wait_free(&[Fid(1)], Duration::from_millis(5)));
+        assert!(!table.wait_free(&[Key::Entry(Fid(1))], Duration::from_millis(5)));
         let waiting = Arc::clone(&table);
         let thread = std::thread::spawn(move || {
             waiting

@@ -6,7 +6,9 @@
 use database::Migration;
 
 /// For [`database::Database::open`], area `files`.
-pub const SCHEMA: &[Migration] = &[Migration {
+pub const SCHEMA: &[Migration] = &[TREE, WRITTEN];
+
+const TREE: Migration = Migration {
     name: "1 tree",
     sql: "
 CREATE TABLE volumes (
@@ -162,4 +164,13 @@ CREATE TABLE results (
 ) WITHOUT ROWID;
 CREATE INDEX results_age ON results (at);
 ",
-}];
+};
+
+/// Intents that hold small content and are recorded from the start.
+const WRITTEN: Migration = Migration {
+    name: "2 written intents",
+    sql: "
+ALTER TABLE intents ADD COLUMN content BLOB;
+ALTER TABLE intents ADD COLUMN rev INTEGER;
+",
+};

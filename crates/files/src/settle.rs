@@ -7,20 +7,27 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use pool::VolumePath;
-use protocol::VolumeId;
+use pool::{FileStat, Spot, Volume, VolumeError, VolumePath};
+use protocol::{Fid, VolumeId};
 
 use crate::disk::{Resumed, resume};
 use crate::intent::{Intent, remove};
+use crate::record::settle_ctime;
 use crate::reserve::Reserved;
 use crate::wave::Note;
-use crate::{Files, FilesError, Inner};
+use crate::{Files, FilesError, Inner, Kind};
 
 /// So many finished changes are settled at the next look, without waiting for the interval.
 const BATCH: usize = 2048;
 
 /// From this many folders on, the whole file system is flushed instead.
 const FOLDERS_MAX: usize = 32;
+
+/// From this many written files on, the whole file system is flushed instead.
+const FILES_MAX: usize = 16;
+
+/// So many intents go away in one transaction.
+const FORGET_PIECE: usize = 256;
 
 /// A finished change that waits for its flush.
 pub(crate) struct Finished {
@@ -29,11 +36,27 @@ pub(crate) struct Finished {
     /// The folders that it touched.
     folders: Vec<VolumePath>,
     moves: bool,
+    /// What it wrote, if its intent holds the content and the file is yet to be flushed.
+    wrote: Option<Wrote>,
+}
+
+struct Wrote {
+    fid: Fid,
+    target: VolumePath,
+    stat: Option<FileStat>,
 }
 
 impl Finished {
-    pub(crate) fn of(intent: &Intent) -> Self {
+    /// `stat` is that of the target.
+    pub(crate) fn of(intent: &Intent, stat: Option<FileStat>) -> Self {
+        let fid = intent.fid.filter(|_| intent.is_written());
+        let wrote = fid.map(|fid| Wrote {
+            fid,
+            target: intent.target.clone(),
+            stat: stat.filter(|stat| Some(stat.inode) == intent.source.inode()),
+        });
         Self {
+            wrote,
             id: intent.id,
             volume: intent.volume,
             folders: intent.folders(),
@@ -42,11 +65,29 @@ impl Finished {
     }
 }
 
+impl Finished {
+    fn written(&self) -> Option<(Fid, FileStat)> {
+        let wrote = self.wrote.as_ref()?;
+        Some((wrote.fid, wrote.stat?))
+    }
+}
+
+/// What finished changes touched on one volume.
+#[derive(Default)]
+struct Touched<'a> {
+    folders: BTreeSet<&'a VolumePath>,
+    wrote: Vec<&'a Wrote>,
+}
+
 #[derive(Default)]
 struct Waiting {
     finished: Vec<Finished>,
     /// Moves that are not settled yet, those of a pass under way too.
     moves: usize,
+    /// Contents that only their intents hold for sure, those of a pass under way too.
+    contents: usize,
+    /// The files that were written, as they were put in place.
+    written: HashMap<Fid, FileStat>,
     stuck: Vec<(Intent, Reserved)>,
     stopped: bool,
 }
@@ -63,7 +104,16 @@ impl Settling {
     pub(crate) fn push(&self, finished: Vec<Finished>) {
         let mut waiting = self.lock();
         waiting.moves += finished.iter().filter(|one| one.moves).count();
+        waiting.contents += finished.iter().filter(|one| one.wrote.is_some()).count();
+        let written = finished.iter().filter_map(Finished::written);
+        waiting.written.extend(written);
         waiting.finished.extend(finished);
+    }
+
+    /// True if a file is as a writer has put it in place, a moment ago.
+    pub(crate) fn has_written(&self, fid: Fid, stat: &FileStat) -> bool {
+        let as_put = |put: &FileStat| (put.inode, put.ctime_ns) == (stat.inode, stat.ctime_ns);
+        self.lock().written.get(&fid).is_some_and(as_put)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -76,6 +126,29 @@ impl Drop for Inner {
         // The thread holds no strong handle while it waits; the next look ends it.
         self.settling.lock().stopped = true;
     }
+}
+
+/// Flushes a few written files where they were put; false if they are many, or one is no longer
+/// there.
+fn flush_each(volume: &dyn Volume, wrote: &[&Wrote]) -> Result<bool, VolumeError> {
+    if wrote.len() > FILES_MAX {
+        return Ok(false);
+    }
+    for one in wrote {
+        let file = match volume.open(Spot::Path(&one.target)) {
+            Ok(file) => file,
+            Err(VolumeError::Away { root, why }) => return Err(VolumeError::Away { root, why }),
+            Err(_) => return Ok(false),
+        };
+        let Some(written) = &one.stat else {
+            return Ok(false);
+        };
+        if !FileStat::of(&file).is_ok_and(|now| now.inode == written.inode) {
+            return Ok(false);
+        }
+        volume.flush(&file)?;
+    }
+    Ok(true)
 }
 
 /// Starts the thread; it ends when the last handle is gone.
@@ -133,56 +206,84 @@ impl Files {
         if finished.is_empty() {
             return Ok(());
         }
-        let flushed = self.flush_folders(&finished);
-        if let Err(error) = flushed {
+        if let Err(error) = self.flush_finished(&finished) {
             settling.lock().finished.extend(finished);
             return Err(error);
         }
         fail::fail_point!("n5", |_| Ok(()));
         let moves = finished.iter().filter(|one| one.moves).count();
-        let ids: Vec<i64> = finished.iter().map(|one| one.id).collect();
-        let forgotten = self.0.db.write(move |tx| {
-            for id in ids {
-                remove(tx, id)?;
-            }
-            Ok::<_, FilesError>(())
-        });
-        if let Err(error) = forgotten {
+        let contents = finished.iter().filter(|one| one.wrote.is_some()).count();
+        if let Err(error) = self.forget_settled(&finished) {
             settling.lock().finished.extend(finished);
             return Err(error);
         }
-        settling.lock().moves -= moves;
+        let mut waiting = settling.lock();
+        waiting.moves -= moves;
+        waiting.contents -= contents;
+        for (fid, stat) in finished.iter().filter_map(Finished::written) {
+            if waiting.written.get(&fid) == Some(&stat) {
+                waiting.written.remove(&fid);
+            }
+        }
         Ok(())
     }
 
-    /// Flushes earlier moves before a next one. Recovery knows a moved file by its inode in its old
-    /// place; were it moved away and back between two flushes, it could not tell the first move
-    /// from one that never happened.
-    pub(crate) fn settle_moves(&self) -> Result<(), FilesError> {
-        if self.0.settling.lock().moves == 0 {
-            return Ok(());
+    /// Takes the intents away and notes the change times of what they wrote.
+    fn forget_settled(&self, finished: &[Finished]) -> Result<(), FilesError> {
+        // In pieces, so that writers need not wait long for the one transaction.
+        for piece in finished.chunks(FORGET_PIECE) {
+            let piece: Vec<_> = piece.iter().map(|one| (one.id, one.written())).collect();
+            self.0.db.write(move |tx| {
+                for (id, stat) in piece {
+                    if let Some((fid, stat)) = stat {
+                        settle_ctime(tx, fid, stat.inode, stat.ctime_ns)?;
+                    }
+                    remove(tx, id)?;
+                }
+                Ok::<_, FilesError>(())
+            })?;
         }
-        self.settle()
+        Ok(())
     }
 
-    fn flush_folders(&self, finished: &[Finished]) -> Result<(), FilesError> {
-        let mut folders: HashMap<VolumeId, BTreeSet<VolumePath>> = HashMap::new();
-        for one in finished {
-            folders
-                .entry(one.volume)
-                .or_default()
-                .extend(one.folders.iter().cloned());
+    /// Flushes what recovery could not tell apart any more after the steps of `intent`.
+    ///
+    /// Recovery knows a moved file by its inode in its old place; were it moved away and back
+    /// between two flushes, it could not tell the first move from one that never happened. And it
+    /// looks for content that was not flushed where the intents say, not below a folder that has
+    /// moved.
+    pub(crate) fn settle_before(&self, intent: &Intent) -> Result<(), FilesError> {
+        let displaces_folder = intent
+            .displaced
+            .as_ref()
+            .is_some_and(|old| old.kind == Kind::Folder);
+        if !intent.moves() && !displaces_folder {
+            return Ok(());
         }
-        for (volume, touched) in folders {
+        let waiting = self.0.settling.lock();
+        let clear = waiting.contents == 0 && (waiting.moves == 0 || !intent.moves());
+        drop(waiting);
+        if clear { Ok(()) } else { self.settle() }
+    }
+
+    fn flush_finished(&self, finished: &[Finished]) -> Result<(), FilesError> {
+        let mut touched: HashMap<VolumeId, Touched<'_>> = HashMap::new();
+        for one in finished {
+            let touched = touched.entry(one.volume).or_default();
+            touched.folders.extend(&one.folders);
+            touched.wrote.extend(&one.wrote);
+        }
+        for (volume, touched) in touched {
             // What is detached was flushed when it was.
             let Some(volume) = self.0.volumes.get(volume) else {
                 continue;
             };
-            if touched.len() > FOLDERS_MAX {
+            if touched.folders.len() > FOLDERS_MAX || !flush_each(volume.as_ref(), &touched.wrote)?
+            {
                 volume.sync_all()?;
             } else {
-                let touched: Vec<_> = touched.into_iter().collect();
-                volume.sync_folders(&touched)?;
+                let folders: Vec<_> = touched.folders.into_iter().cloned().collect();
+                volume.sync_folders(&folders)?;
             }
         }
         Ok(())
@@ -222,7 +323,11 @@ impl Files {
             .record_notes(vec![(intent.clone(), note)])
             .map_err(|error| FilesError::Inconsistent(error.to_string()))?;
         if !matches!(note, Note::Undone) {
-            self.0.settling.push(vec![Finished::of(intent)]);
+            let stat = match note {
+                Note::Carried(carried) => carried.stat,
+                Note::Refused | Note::Outside(_) | Note::Undone => None,
+            };
+            self.0.settling.push(vec![Finished::of(intent, stat)]);
         }
         self.publish(news);
         Ok(())

@@ -16,7 +16,7 @@ use pool::{Spot, Temp, TempName, Volume, VolumeError};
 
 use crate::decide::What;
 use crate::refusal::{blake3_mismatch, mismatch, volume_refusal};
-use crate::walk::walk;
+use crate::walk::{HOME, walk};
 use crate::{At, Files, FilesError, Kind, Refusal};
 
 /// Permissions of a new file.
@@ -28,6 +28,9 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// Content larger than this is flushed before the commit begins, so that no entry stays reserved
 /// while a disk takes its time.
 const FLUSH_EARLY_BYTES: u64 = 1 << 20;
+
+/// Content up to this size is written down with its intent and needs no flush of its own.
+const CONTENT_BYTES: u64 = 16 << 10;
 
 /// What the writer announced; all that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +84,8 @@ pub struct Staged {
     pub(crate) file: File,
     pub(crate) volume_id: VolumeId,
     durable: bool,
+    /// The bytes themselves, if they are few.
+    pub(crate) content: Option<Arc<[u8]>>,
     /// Bytes.
     pub size: u64,
     /// BLAKE3.
@@ -182,6 +187,7 @@ impl Staging {
             file: self.file,
             volume_id: self.volume_id,
             durable: false,
+            content: None,
             size: copied,
             hash,
         })
@@ -196,9 +202,16 @@ impl Staging {
         Ok(Hash(*self.hasher.finalize().as_bytes()))
     }
 
-    /// Checks the whole (`commit.md` step 2). Large content becomes durable here, small content
-    /// while the first transaction of its commit does.
+    /// Checks the whole (`commit.md` step 2). Large content becomes durable here, the rest together
+    /// with the first transaction of its commit.
     pub fn finish(mut self, expect: Expect) -> Result<Staged, Refusal> {
+        // Only where the catalog lies: what was written to a disk that is pulled must be on it. And
+        // only where recovery knows a torn file by its inode.
+        let small = self.volume_id == HOME
+            && self.temp.volume.facts().lasting_inodes
+            && self.size <= CONTENT_BYTES
+            && self.buffer.len() as u64 == self.size;
+        let content = small.then(|| Arc::from(self.buffer.as_slice()));
         self.write_out()
             .map_err(|source| io_refusal("write", source))?;
         if let Some(expected) = expect.length.filter(|length| *length != self.size) {
@@ -229,6 +242,7 @@ impl Staging {
             file: self.file,
             volume_id: self.volume_id,
             durable,
+            content,
             size: self.size,
             hash,
         })
@@ -290,6 +304,7 @@ impl Staged {
             hash: self.hash,
             volume: self.volume_id,
             durable: self.durable,
+            content: self.content.clone(),
         })
     }
 

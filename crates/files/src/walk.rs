@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use pool::VolumePath;
 
+use crate::reserve::Key;
 use crate::row::{self, Row, TOP};
 use crate::{At, FilesError, Kind, Refusal};
 
@@ -40,6 +41,15 @@ impl Spotted {
     /// The innermost row.
     pub(crate) fn row(&self) -> &Row {
         self.chain.last().expect("a chain begins with the top")
+    }
+
+    /// What its writers have reserved: it and the folders above, and the name, which is all that the
+    /// writer of a new entry has.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.fids().into_iter().map(Key::Entry).collect();
+        let row = self.row();
+        keys.extend(row.parent.map(|parent| Key::Slot(parent, row.name.clone())));
+        keys
     }
 
     /// The numbers of the rows, top first.

@@ -1,8 +1,8 @@
 //! One wave of the commit: decide, flush, carry out, record (`commit.md` steps 3 to 7).
 //!
-//! Small content is flushed while transaction A is on its way to the disk. Should A arrive there
-//! and the data not, recovery finds an intent whose temporary file is not whole and drops it:
-//! nothing had been acknowledged.
+//! Small content is in transaction A, with its record: after its renames it is answered. The rest is
+//! flushed while A is on its way to the disk. Should A arrive there and the data not, recovery finds
+//! an intent whose temporary file is not whole and drops it: nothing had been acknowledged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ struct Step {
     intent: Intent,
     outcome: Outcome,
     reserved: Reserved,
+    /// The answer, if the change is recorded already.
+    written: Option<Done>,
 }
 
 enum Outcome {
@@ -81,6 +83,7 @@ impl Files {
             }
         }
         fail::fail_point!("n3");
+        let steps = self.answer_written(steps, &mut ended);
         self.record(steps, &mut ended);
         fail::fail_point!("n4");
         ended
@@ -88,18 +91,25 @@ impl Files {
 
     fn decide_later(&self, requests: Vec<Request>) -> Pending<Vec<Verdict>, WaveError> {
         let witness = Arc::clone(&self.0.witness);
+        let now = self.now();
         self.0.db.write_later(move |tx| {
+            let mut recorder = Recorder::new(tx, witness.as_ref(), now);
             let mut verdicts = Vec::with_capacity(requests.len());
             for request in &requests {
-                verdicts.push(decide(tx, witness.as_ref(), request)?);
+                verdicts.push(decide(&mut recorder, request)?);
             }
+            recorder.finish()?;
             Ok(verdicts)
         })
     }
 
-    /// Makes the received bytes of a wave durable.
+    /// Makes the received bytes of a wave durable, but for those that their intents hold.
     fn flush(&self, wave: &[Ready]) -> Result<(), pool::VolumeError> {
-        let staged: Vec<&Staged> = wave.iter().filter_map(|r| r.job.staged.as_ref()).collect();
+        let staged: Vec<&Staged> = wave
+            .iter()
+            .filter_map(|ready| ready.job.staged.as_ref())
+            .filter(|staged| staged.content.is_none())
+            .collect();
         if staged.len() < FLUSH_ALL_FROM {
             return staged.iter().try_for_each(|s| s.volume().flush(&s.file));
         }
@@ -131,9 +141,7 @@ impl Files {
             }
             Verdict::Refused(refusal, None) => Acted::ended(index, Ended::Answer(Err(refusal))),
             Verdict::Refused(refusal, Some(intent)) => {
-                if let Some(staged) = job.staged {
-                    staged.hand_over();
-                }
+                let flushed = hand_over(job.staged, flushed);
                 let outcome = match self.set_aside(&intent, flushed.is_ok()) {
                     Ok(()) => Outcome::Kept(refusal, None),
                     Err(error) => {
@@ -141,14 +149,19 @@ impl Files {
                         Outcome::Undone(refusal)
                     }
                 };
-                Acted::step(index, intent, outcome, reserved)
+                Acted::step(index, intent, outcome, reserved, None)
             }
             Verdict::Go(intent) => {
+                let flushed = hand_over(job.staged, flushed);
+                let outcome = self.carry(&intent, flushed);
+                Acted::step(index, intent, outcome, reserved, None)
+            }
+            Verdict::Written(intent, done) => {
                 if let Some(staged) = job.staged {
                     staged.hand_over();
                 }
-                let outcome = self.carry(&intent, flushed);
-                Acted::step(index, intent, outcome, reserved)
+                let outcome = self.carry(&intent, Ok(()));
+                Acted::step(index, intent, outcome, reserved, Some(done))
             }
         }
     }
@@ -160,24 +173,16 @@ impl Files {
         }
     }
 
-    fn carry(&self, intent: &Intent, flushed: &Result<(), pool::VolumeError>) -> Outcome {
+    fn carry(&self, intent: &Intent, flushed: Result<(), Refusal>) -> Outcome {
         fail::fail_point!("n2");
-        if let (Err(error), Source::Temp { .. }) = (flushed, &intent.source) {
-            return Outcome::Undone(if error.is_full() {
-                Refusal::DiskFull
-            } else {
-                Refusal::Internal(FilesError::Inconsistent(format!(
-                    "the content could not be made durable: {error}"
-                )))
-            });
+        if let Err(refusal) = flushed {
+            return Outcome::Undone(refusal);
         }
         let volume = match self.writable(intent.volume) {
             Ok(volume) => volume,
             Err(refusal) => return Outcome::Undone(refusal),
         };
-        if intent.moves()
-            && let Err(error) = self.settle_moves()
-        {
+        if let Err(error) = self.settle_before(intent) {
             return Outcome::Undone(Refusal::Internal(error));
         }
         match carry_out(volume.as_ref(), intent) {
@@ -266,6 +271,43 @@ impl Files {
         }
     }
 
+    /// Answers what is recorded already and was carried out; gives the steps that are left.
+    fn answer_written(&self, steps: Vec<Step>, ended: &mut Vec<(usize, Ended)>) -> Vec<Step> {
+        let mut left = Vec::new();
+        let mut settle = Vec::new();
+        let mut reserved = Vec::new();
+        let mut news = News::new();
+        for mut step in steps {
+            let carried = match step.outcome {
+                Outcome::Carried(carried)
+                    if carried.old_kept || step.intent.displaced.is_none() =>
+                {
+                    carried
+                }
+                Outcome::Carried(_)
+                | Outcome::Kept(_, _)
+                | Outcome::Undone(_)
+                | Outcome::Stuck(_) => {
+                    left.push(step);
+                    continue;
+                }
+            };
+            let Some(done) = step.written.take() else {
+                left.push(step);
+                continue;
+            };
+            note_news(&mut news, &done);
+            settle.push(Finished::of(&step.intent, carried.stat));
+            ended.push((step.index, Ended::Answer(Ok(done))));
+            reserved.push(step.reserved);
+        }
+        self.0.settling.push(settle);
+        // Whoever comes next on these entries finds the change among those to be flushed.
+        drop(reserved);
+        self.publish(news);
+        left
+    }
+
     /// Transaction B for all that was carried out or put aside; intents of the rest go away.
     fn record(&self, steps: Vec<Step>, ended: &mut Vec<(usize, Ended)>) {
         if steps.is_empty() {
@@ -286,7 +328,7 @@ impl Files {
             notes.extend(note.map(|note| (step.intent.clone(), note)));
         }
         let recorded = self.record_notes(notes);
-        let (mut dones, news) = match recorded {
+        let (mut dones, mut news) = match recorded {
             Ok((dones, news)) => (dones.into_iter(), news),
             Err(error) => {
                 tracing::error!(%error, "changes are on the disk but not in the catalog; retrying");
@@ -301,16 +343,19 @@ impl Files {
         let mut reserved = Vec::new();
         for step in steps {
             let answer = match step.outcome {
-                Outcome::Carried(_) => {
-                    settle.push(Finished::of(&step.intent));
+                Outcome::Carried(carried) => {
+                    settle.push(Finished::of(&step.intent, carried.stat));
                     reserved.push(step.reserved);
-                    match dones.next().flatten() {
-                        Some(done) => Ok(done),
+                    match dones.next().flatten().or(step.written) {
+                        Some(done) => {
+                            note_news(&mut news, &done);
+                            Ok(done)
+                        }
                         None => Err(FilesError::Inconsistent("no record was made".into()).into()),
                     }
                 }
                 Outcome::Kept(refusal, _) => {
-                    settle.push(Finished::of(&step.intent));
+                    settle.push(Finished::of(&step.intent, None));
                     dones.next();
                     Err(refusal)
                 }
@@ -342,7 +387,16 @@ impl Files {
             let mut recorder = Recorder::new(tx, witness.as_ref(), now);
             let mut dones = Vec::with_capacity(notes.len());
             for (intent, note) in &notes {
+                if intent.is_written() && !matches!(note, Note::Carried(_)) {
+                    recorder.retract(intent)?;
+                }
                 dones.push(match note {
+                    Note::Carried(carried) if intent.is_written() => {
+                        if !carried.old_kept {
+                            recorder.old_is_gone(intent)?;
+                        }
+                        None
+                    }
                     Note::Carried(carried) if intent.fate != Fate::Stays => {
                         Some(recorder.intent(intent, *carried)?)
                     }
@@ -414,9 +468,9 @@ impl Files {
     }
 
     fn news_of(&self, done: &Done) {
-        if let Some(entry) = &done.entry {
-            self.0.feeds.publish(entry.space, entry.mrev);
-        }
+        let mut news = News::new();
+        note_news(&mut news, done);
+        self.publish(news);
     }
 
     fn set_mtime(
@@ -476,6 +530,43 @@ impl Note {
     }
 }
 
+/// Leaves the temporary file to its intent. Content that was to be held by the intent and is not,
+/// because of what was decided, is flushed now.
+fn hand_over(
+    staged: Option<Staged>,
+    flushed: &Result<(), pool::VolumeError>,
+) -> Result<(), Refusal> {
+    let Some(staged) = staged else {
+        return Ok(());
+    };
+    let own = match &staged.content {
+        Some(_) => staged.volume().flush(&staged.file),
+        None => Ok(()),
+    };
+    let flushed = if staged.content.is_some() {
+        &own
+    } else {
+        flushed
+    };
+    staged.hand_over();
+    flushed.as_ref().copied().map_err(|error| {
+        if error.is_full() {
+            return Refusal::DiskFull;
+        }
+        Refusal::Internal(FilesError::Inconsistent(format!(
+            "the content could not be made durable: {error}"
+        )))
+    })
+}
+
+/// The newest number of the entry's space that its change took.
+fn note_news(news: &mut News, done: &Done) {
+    if let Some(entry) = &done.entry {
+        let newest = news.entry(entry.space).or_insert(entry.rev);
+        *newest = (*newest).max(entry.rev).max(entry.mrev);
+    }
+}
+
 enum Acted {
     Ended(usize, Box<Ended>),
     Step(Box<Step>),
@@ -486,12 +577,19 @@ impl Acted {
         Self::Ended(index, Box::new(ended))
     }
 
-    fn step(index: usize, intent: Intent, outcome: Outcome, reserved: Reserved) -> Self {
+    fn step(
+        index: usize,
+        intent: Intent,
+        outcome: Outcome,
+        reserved: Reserved,
+        written: Option<Done>,
+    ) -> Self {
         Self::Step(Box::new(Step {
             index,
             intent,
             outcome,
             reserved,
+            written,
         }))
     }
 }

@@ -157,20 +157,31 @@ impl Node {
 /// The changes under way when the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Under {
+    /// Content that its intent holds.
     Overwrite,
     Create,
+    /// Content that is flushed by itself, and recorded after its renames.
+    OverwriteLong,
+    CreateLong,
     Move,
     Delete,
     MoveOver,
 }
 
-const ALL: [Under; 5] = [
+const ALL: [Under; 7] = [
     Under::Overwrite,
     Under::Create,
+    Under::OverwriteLong,
+    Under::CreateLong,
     Under::Move,
     Under::Delete,
     Under::MoveOver,
 ];
+
+const NEW: &[u8] = b"the new content";
+
+/// More than an intent holds.
+const LONG: &[u8] = &[b'l'; 20_000];
 
 /// `/d/f` holds "old" and `/d/g` "other", durable or at least acknowledged.
 fn prepare(node: &Node, settled: bool) {
@@ -190,8 +201,10 @@ fn act(node: &Node, under: Under) -> Result<(), Refusal> {
         overwrite,
     };
     match under {
-        Under::Overwrite => node.put("/d/f", b"the new content"),
-        Under::Create => node.put("/d/new", b"the new content"),
+        Under::Overwrite => node.put("/d/f", NEW),
+        Under::Create => node.put("/d/new", NEW),
+        Under::OverwriteLong => node.put("/d/f", LONG),
+        Under::CreateLong => node.put("/d/new", LONG),
         Under::Move => node.act(to("/e/moved", false)),
         Under::MoveOver => node.act(to("/d/g", true)),
         Under::Delete => node.act(Change::Delete {
@@ -206,11 +219,13 @@ fn expected(under: Option<Under>) -> BTreeMap<String, Vec<u8>> {
         ("/d/g".into(), b"other".to_vec()),
     ]
     .into();
-    let new = b"the new content".to_vec();
+    let mut put = |path: &str, content: &[u8]| drop(tree.insert(path.into(), content.to_vec()));
     match under {
         None => {}
-        Some(Under::Overwrite) => drop(tree.insert("/d/f".into(), new)),
-        Some(Under::Create) => drop(tree.insert("/d/new".into(), new)),
+        Some(Under::Overwrite) => put("/d/f", NEW),
+        Some(Under::Create) => put("/d/new", NEW),
+        Some(Under::OverwriteLong) => put("/d/f", LONG),
+        Some(Under::CreateLong) => put("/d/new", LONG),
         Some(Under::Delete) => drop(tree.remove("/d/f")),
         Some(Under::Move) => {
             let content = tree.remove("/d/f").unwrap();
@@ -281,7 +296,7 @@ fn n2_a_decision_without_its_data_is_undone() {
     let scenario = FailScenario::setup();
     let mut damaged = 0;
     for seed in seeds() {
-        for under in [Under::Overwrite, Under::Create] {
+        for under in [Under::OverwriteLong, Under::CreateLong] {
             let machine = Machine::new();
             let node = machine.start();
             prepare(&node, true);
@@ -299,6 +314,181 @@ fn n2_a_decision_without_its_data_is_undone() {
         }
     }
     assert!(damaged > 0, "the disk never lost the data");
+    scenario.teardown();
+}
+
+#[test]
+fn n2_small_content_outlives_the_loss_of_its_file() {
+    let scenario = FailScenario::setup();
+    let mut repaired = 0;
+    for seed in seeds() {
+        for under in [Under::Overwrite, Under::Create] {
+            let machine = Machine::new();
+            let node = machine.start();
+            prepare(&node, true);
+            fail::cfg("n2", "panic").unwrap();
+            let died = catch_unwind(AssertUnwindSafe(|| act(&node, under)));
+            fail::remove("n2");
+            assert!(died.is_err());
+            let node = machine.crash(node, seed);
+            repaired += node.recovery.repaired;
+            let what = format!("{under:?} seed {seed}");
+            check(&machine, &node, &expected(Some(under)), &what);
+            // All of it is durable now: nothing is left to be repaired.
+            let node = machine.crash(node, seed + 1);
+            assert_eq!(node.recovery.repaired, 0, "{what}");
+            check(&machine, &node, &expected(Some(under)), &what);
+        }
+    }
+    assert!(repaired > 0, "the disk never lost a file");
+    scenario.teardown();
+}
+
+/// Each acknowledged content is there after a crash, the last as the file, the others as versions.
+fn check_chain(node: &Node, path: &str, contents: &[Vec<u8>], what: &str) {
+    let entry = node.files.find(&node.at(path)).unwrap().unwrap();
+    let (last, former) = contents.split_last().unwrap();
+    assert_eq!(node.read(path).as_ref(), Some(last), "{what}");
+    let versions = node.files.versions(entry.fid).unwrap();
+    let mut found = Vec::new();
+    for version in versions.iter().rev() {
+        let mut file = node.files.open_version(entry.fid, version.rev).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        assert_eq!(
+            version.hash.unwrap().0,
+            *blake3::hash(&bytes).as_bytes(),
+            "{what}: a torn version"
+        );
+        found.push(bytes);
+    }
+    assert_eq!(found, former, "{what}");
+}
+
+#[test]
+fn n5_small_contents_one_over_the_other_all_outlive_a_crash() {
+    let scenario = FailScenario::setup();
+    let mut repaired = 0;
+    for seed in seeds() {
+        let machine = Machine::new();
+        let node = machine.start();
+        node.act(Change::MakeFolder { at: node.at("/d") }).unwrap();
+        let contents: Vec<Vec<u8>> = (0..5_u8)
+            .map(|n| vec![b'a' + n; 1000 + 500 * usize::from(n)])
+            .collect();
+        for (n, content) in (0_u64..).zip(&contents) {
+            node.put("/d/f", content).unwrap();
+            if n == seed % 7 {
+                node.files.settle().unwrap();
+            }
+        }
+        // The crash comes while the next is written: recovery itself is interrupted too.
+        machine.disk.cut_power();
+        drop(node.put("/d/f", b"never"));
+        let Node { files, db, .. } = node;
+        drop(files);
+        db.close();
+        machine.disk.crash(seed);
+        let point = ["renew", "recover"][usize::from(seed % 2 == 0)];
+        fail::cfg(point, "panic").unwrap();
+        let died = catch_unwind(AssertUnwindSafe(|| machine.start()));
+        fail::remove(point);
+        let node = match died {
+            Ok(node) => node,
+            Err(_) => {
+                machine.disk.crash(seed + 1);
+                machine.start()
+            }
+        };
+        repaired += node.recovery.repaired;
+        check_chain(&node, "/d/f", &contents, &format!("seed {seed}"));
+        let node = machine.crash(node, seed + 2);
+        check_chain(&node, "/d/f", &contents, &format!("seed {seed}, again"));
+        assert_eq!(machine.temps(), 0);
+    }
+    assert!(repaired > 0, "the disk never lost a file");
+    scenario.teardown();
+}
+
+#[test]
+fn n5_small_content_below_a_folder_whose_move_was_lost_comes_back() {
+    let scenario = FailScenario::setup();
+    for seed in seeds() {
+        let machine = Machine::new();
+        let node = machine.start();
+        prepare(&node, true);
+        let to = node.at("/moved");
+        let from = node.at("/d");
+        node.act(Change::Move {
+            from,
+            to,
+            overwrite: false,
+        })
+        .unwrap();
+        node.put("/moved/f", NEW).unwrap();
+        node.put("/moved/new", NEW).unwrap();
+        let node = machine.crash(node, seed);
+        for path in ["/moved/f", "/moved/new"] {
+            assert_eq!(node.read(path).unwrap(), NEW, "{path} seed {seed}");
+        }
+        assert_eq!(node.read("/moved/g").unwrap(), b"other");
+        assert_eq!(machine.temps(), 0);
+    }
+    scenario.teardown();
+}
+
+#[test]
+fn n5_an_edit_by_another_program_after_the_answer_is_not_taken_for_damage() {
+    let scenario = FailScenario::setup();
+    for seed in seeds() {
+        let machine = Machine::new();
+        let node = machine.start();
+        prepare(&node, true);
+        node.put("/d/f", NEW).unwrap();
+        let place = machine.folder.path().join("home/alice/d/f");
+        let edited = b"edited in place by somebody else";
+        std::fs::write(&place, edited).unwrap();
+        // The process dies, the disk does not.
+        let Node { files, db, .. } = node;
+        drop(files);
+        db.close();
+        let node = machine.start();
+        assert_eq!(std::fs::read(&place).unwrap(), edited, "seed {seed}");
+        assert_eq!(node.recovery.repaired, 0);
+    }
+    scenario.teardown();
+}
+
+#[test]
+fn n6_a_recorded_change_is_taken_back_by_a_newer_revision() {
+    let scenario = FailScenario::setup();
+    for under in [Under::Overwrite, Under::Create] {
+        let machine = Machine::new();
+        let node = machine.start();
+        prepare(&node, true);
+        let look = |path: &str| node.files.find(&node.at(path)).unwrap();
+        let before = look("/d/f").unwrap();
+        let used = node.files.usage(node.space.id).unwrap().used;
+        let from = node.files.space("alice").unwrap().unwrap().seq;
+        fail::cfg("n6", "return").unwrap();
+        assert!(matches!(act(&node, under), Err(Refusal::DiskFull)));
+        fail::remove("n6");
+        let after = look("/d/f").unwrap();
+        assert_eq!((after.size, after.hash), (before.size, before.hash));
+        assert_eq!(node.files.usage(node.space.id).unwrap().used, used);
+        assert_eq!(node.files.versions(after.fid).unwrap().len(), 0);
+        assert!(look("/d/new").is_none());
+        // One number for the change, one for what took it back.
+        let now = node.files.space("alice").unwrap().unwrap().seq;
+        assert_eq!(now.0, from.0 + 2, "{under:?}");
+        if under == Under::Overwrite {
+            assert!(after.rev > before.rev, "a revision was given twice");
+        }
+        assert_eq!(machine.temps(), 0);
+        act(&node, under).unwrap();
+        let node = machine.crash(node, 1);
+        check(&machine, &node, &expected(Some(under)), "after it");
+    }
     scenario.teardown();
 }
 

@@ -95,8 +95,12 @@ impl State {
         (self.clock)()
     }
 
-    /// Seals the audit log and closes the database; the state must not be used afterwards.
+    /// Puts on the disk what was written last, seals the audit log and closes the database; the
+    /// state must not be used afterwards.
     pub fn close(&self) {
+        if let Err(error) = self.files.settle() {
+            tracing::warn!(%error, "the last writes are settled at the next start");
+        }
         if let Err(error) = self.sharing.finish_audit() {
             tracing::error!(%error, "cannot seal the audit log");
         }

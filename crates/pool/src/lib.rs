@@ -92,6 +92,10 @@ pub trait Volume: Send + Sync {
     /// hard links, where readers of this process are held off.
     fn exchange(&self, temp: &TempName, at: &VolumePath) -> Result<(), VolumeError>;
 
+    /// Gives a regular file that is there this content and mtime, in nanoseconds since 1970, and
+    /// makes both durable. For files that a crash has left incomplete: not for one that is read.
+    fn rewrite(&self, at: Spot<'_>, content: &[u8], mtime_ns: i64) -> Result<(), VolumeError>;
+
     /// Removes a temporary or history file or tree; of a visible path only an empty folder.
     fn remove(&self, at: Spot<'_>) -> Result<(), VolumeError>;
 

@@ -17,6 +17,7 @@ pub fn run(volume: &dyn Volume) {
     an_exchange_gives_the_old_content_to_the_temporary_name(volume);
     history_takes_files_and_whole_folders(volume);
     only_empty_folders_are_removed_by_path(volume);
+    a_rewritten_file_stays_the_same_file(volume);
     listings_hide_the_volumes_own_folder(volume);
     absent_things_have_typed_errors(volume);
     only_regular_files_open(volume);
@@ -52,6 +53,33 @@ fn content(volume: &dyn Volume, at: Spot<'_>) -> String {
     let mut file = volume.open(at).expect("open");
     file.read_to_string(&mut text).expect("read");
     text
+}
+
+fn a_rewritten_file_stays_the_same_file(volume: &dyn Volume) {
+    let (at, kept) = (path("rewritten"), history("00/rewritten"));
+    put(volume, &at, "long and torn");
+    let before = volume.stat(Spot::Path(&at)).expect("stat").expect("there");
+    let mtime_ns = 1_500_000_000_123_456_700;
+    volume
+        .rewrite(Spot::Path(&at), b"whole", mtime_ns)
+        .expect("rewrite");
+    let after = volume.stat(Spot::Path(&at)).expect("stat").expect("there");
+    assert_eq!(after.size, 5);
+    if volume.facts().lasting_inodes {
+        assert_eq!(after.inode, before.inode);
+    }
+    assert_eq!(after.mtime_ns / 1000, mtime_ns / 1000);
+    assert_eq!(content(volume, Spot::Path(&at)), "whole");
+    volume
+        .rename(Spot::Path(&at), Spot::History(&kept))
+        .expect("rename");
+    volume
+        .rewrite(Spot::History(&kept), b"", mtime_ns)
+        .expect("rewrite");
+    assert_eq!(content(volume, Spot::History(&kept)), "");
+    volume.remove(Spot::History(&kept)).expect("remove");
+    let absent = volume.rewrite(Spot::Path(&at), b"x", 0);
+    assert!(matches!(absent, Err(VolumeError::NotFound { .. })));
 }
 
 fn a_temporary_file_becomes_visible_whole(volume: &dyn Volume) {

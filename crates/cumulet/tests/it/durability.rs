@@ -188,7 +188,8 @@ fn traced() -> Option<Traced> {
         "-y",
         "-tt",
         "-s",
-        "200",
+        // A page of the log is shown whole.
+        "8192",
         "-e",
         "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,copy_file_range,ioctl,fsync,fdatasync,syncfs,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat",
         "-o",
@@ -246,25 +247,70 @@ fn assert_order_of_a_put(exchange: &Exchange) {
     exchange.then(catalog, "flush of the change", flushes_log);
 }
 
+/// Small content: before the rename, and so before the answer, the log holds it with the change of
+/// the catalog and is flushed. `content` must be found in it to the last byte.
+#[track_caller]
+fn assert_order_of_a_small_put(exchange: &Exchange, content: &str) {
+    let what = &exchange.what;
+    let holds = |call: &Call| writes_log(call) && call.text.contains(content);
+    let held = exchange.then(0, "write of the content to the log", holds);
+    let renamed = exchange.call(held, "rename", |call| call.name.starts_with("rename"));
+    let log = exchange
+        .last(|call| writes_log(call) && call.begin < renamed.begin)
+        .expect("the content is in the log");
+    let flushed = exchange.then(log, "flush of the log", flushes_log);
+    assert!(flushed < renamed.begin, "{what}: renamed before the flush");
+    // Nothing that the answer tells is recorded later.
+    let later = exchange.last(|call| writes_log(call) && call.begin > renamed.begin);
+    assert_eq!(later, None, "{what}: a write to the log after its flush");
+}
+
 #[test]
 fn no_put_is_acknowledged_before_file_folder_and_log_are_flushed() {
     let Some(traced) = traced() else { return };
     let alice = &traced.alice;
-    alice.put(&at("small"), "12 bytes....").assert_status(201);
+    alice
+        .put(&at("middle"), vec![b'm'; 20_000])
+        .assert_status(201);
     alice
         .put(&at("large"), vec![b'x'; 3 << 20])
         .assert_status(201);
     alice
+        .put(&at("middle"), vec![b'n'; 20_000])
+        .assert_status(204);
+    let calls = finish(traced);
+    assert_order_of_a_put(&Exchange::find(&calls, "PUT", &at("middle"), "201"));
+    assert_order_of_a_put(&Exchange::find(&calls, "PUT", &at("large"), "201"));
+    assert_order_of_a_put(&Exchange::find(
+        after_answer(&calls, "201"),
+        "PUT",
+        &at("middle"),
+        "204",
+    ));
+}
+
+#[test]
+fn no_small_put_is_acknowledged_before_the_log_that_holds_its_content_is_flushed() {
+    let Some(traced) = traced() else { return };
+    let alice = &traced.alice;
+    alice.put(&at("small"), "12 bytes....").assert_status(201);
+    alice
         .put(&at("small"), "replaced by new")
         .assert_status(204);
     let calls = finish(traced);
-    assert_order_of_a_put(&Exchange::find(&calls, "PUT", &at("small"), "201"));
-    assert_order_of_a_put(&Exchange::find(&calls, "PUT", &at("large"), "201"));
+    let made = Exchange::find(&calls, "PUT", &at("small"), "201");
+    assert_order_of_a_small_put(&made, "12 bytes....");
+    let later = after_answer(&calls, "201");
+    let replaced = Exchange::find(later, "PUT", &at("small"), "204");
+    assert_order_of_a_small_put(&replaced, "replaced by new");
+}
+
+/// The calls from the first answer of this status on.
+fn after_answer<'a>(calls: &'a [Call], status: &str) -> &'a [Call] {
     let first = calls
         .iter()
-        .position(|call| is_write(call) && call.text.contains("HTTP/1.1 201"));
-    let later = &calls[first.expect("there was an answer 201")..];
-    assert_order_of_a_put(&Exchange::find(later, "PUT", &at("small"), "204"));
+        .position(|call| is_write(call) && call.text.contains(&format!("HTTP/1.1 {status}")));
+    &calls[first.expect("there was such an answer")..]
 }
 
 #[test]
@@ -272,7 +318,9 @@ fn no_change_of_names_is_acknowledged_before_the_log_is_flushed_after_it() {
     let Some(traced) = traced() else { return };
     let alice = &traced.alice;
     alice.call("MKCOL", &at("folder")).assert_status(201);
-    alice.put(&at("file"), "content").assert_status(201);
+    alice
+        .put(&at("file"), vec![b'c'; 20_000])
+        .assert_status(201);
     let to = |method: &str, target: &str| {
         alice
             .request(method, &at("file"))

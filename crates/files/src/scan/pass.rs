@@ -158,6 +158,9 @@ impl<'a> Pass<'a> {
                 } if self.is_young(&stat) => {
                     self.postpone(&folder.path, &name);
                 }
+                // Its row learns the change time when the write is settled.
+                Difference::Touched { row, stat }
+                    if self.files.0.settling.has_written(row.fid, &stat) => {}
                 Difference::Touched { row, stat } => {
                     let edit = self.changed_edit(&row, &path, stat, hash);
                     // Without a hash nothing says that its content is another one.

@@ -106,7 +106,6 @@ fn settled_changes_leave_no_intents() {
     tree.mkdir("/d");
     tree.put("/d/f", b"1");
     tree.put("/d/f", b"2");
-    tree.rename("/d/f", "/g", false).unwrap();
     let intents = || -> i64 {
         let count = tree.files.0.db.read(|tx| {
             tx.query_row("SELECT count(*) FROM intents", [], |row| row.get(0))
@@ -114,9 +113,31 @@ fn settled_changes_leave_no_intents() {
         });
         count.unwrap()
     };
-    assert_eq!(intents(), 3);
+    assert_eq!(intents(), 2);
+    tree.rename("/d/f", "/g", false).unwrap();
+    assert_eq!(intents(), 1, "a move settles what was written before");
     tree.files.settle().unwrap();
     assert_eq!(intents(), 0);
+}
+
+#[test]
+fn what_is_written_to_a_disk_that_can_be_pulled_is_on_it_and_not_in_the_catalog() {
+    let tree = Tree::new();
+    let disk = tempfile::tempdir().unwrap();
+    let place = tree.at("/Photos");
+    tree.files.bind(disk.path(), &place, &author()).unwrap();
+    tree.put("/at-home", b"small");
+    tree.put("/Photos/away", b"small");
+    let held = tree.files.0.db.read(|tx| {
+        let mut statement = tx.prepare("SELECT path, content IS NOT NULL FROM intents")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok::<Vec<(String, bool)>, FilesError>(rows.collect::<Result<_, _>>()?)
+    });
+    let expected = [("/at-home", true), ("/Photos/away", false)];
+    assert_eq!(
+        held.unwrap(),
+        expected.map(|(path, held)| (path.to_owned(), held))
+    );
 }
 
 #[test]

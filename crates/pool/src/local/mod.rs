@@ -17,7 +17,7 @@ mod tree;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -192,6 +192,15 @@ fn state_of(handles: &Handles) -> VolumeState {
     match handles.read_only() {
         Some(why) => VolumeState::ReadOnly { why },
         None => VolumeState::Ready,
+    }
+}
+
+fn instant(ns: i64) -> SystemTime {
+    let since = Duration::from_nanos(ns.unsigned_abs());
+    if ns >= 0 {
+        SystemTime::UNIX_EPOCH + since
+    } else {
+        SystemTime::UNIX_EPOCH - since
     }
 }
 
@@ -393,6 +402,32 @@ impl Volume for LocalVolume {
             swap::swap(facts, handles.own()?.tmp.as_fd(), temp, &place)
         });
         swapped.map_err(|errno| VolumeError::sort("replace", at, errno))
+    }
+
+    fn rewrite(&self, at: Spot<'_>, content: &[u8], mtime_ns: i64) -> Result<(), VolumeError> {
+        let handles = self.handles()?;
+        let fail = |errno| VolumeError::sort("write", at, errno);
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = match at {
+            Spot::Path(path) if path.is_top() => Err(Errno::ISDIR),
+            Spot::Path(path) => handles.beneath.open(path.as_path(), flags),
+            Spot::Temp(_) | Spot::History(_) => handles.place(at).and_then(|place| {
+                let flags = flags | OFlags::CLOEXEC;
+                rustix::fs::openat(place.folder(), place.name, flags, Mode::empty())
+            }),
+        };
+        let file = File::from(opened.map_err(fail)?);
+        let written = || {
+            use std::os::unix::fs::FileExt as _;
+            if !file.metadata()?.is_file() {
+                return Err(Errno::ISDIR.into());
+            }
+            file.set_len(content.len() as u64)?;
+            file.write_all_at(content, 0)?;
+            file.set_modified(instant(mtime_ns))?;
+            file.sync_all()
+        };
+        written().map_err(|error| VolumeError::sort_io("write", at, error))
     }
 
     fn remove(&self, at: Spot<'_>) -> Result<(), VolumeError> {

@@ -280,6 +280,15 @@ impl Volume for ModelVolume {
         Ok(())
     }
 
+    fn rewrite(&self, at: Spot<'_>, content: &[u8], mtime_ns: i64) -> Result<(), VolumeError> {
+        let mut state = self.acting()?;
+        self.disk.rewrite(at, content, mtime_ns)?;
+        if let Some(stat) = self.disk.stat(at)? {
+            state.safe_bytes.insert(stat.inode, stat.size);
+        }
+        Ok(())
+    }
+
     /// Moves the thing where it can come back from if the removal is lost.
     fn remove(&self, at: Spot<'_>) -> Result<(), VolumeError> {
         let mut state = self.acting()?;
