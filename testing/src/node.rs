@@ -94,6 +94,7 @@ pub struct NodeBuilder {
     clock: Option<FakeClock>,
     listen: String,
     config: Option<String>,
+    http: bool,
 }
 
 impl NodeBuilder {
@@ -136,6 +137,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);
+        self
+    }
+
+    /// Without plain HTTP, which is there otherwise.
+    #[must_use]
+    pub fn https_only(mut self) -> Self {
+        self.http = false;
         self
     }
 
@@ -198,6 +206,7 @@ impl Node {
             clock: None,
             listen: "127.0.0.1:0".to_owned(),
             config: None,
+            http: true,
         }
     }
 
@@ -255,7 +264,14 @@ impl Node {
             .arg("serve")
             .arg(&self.folder)
             .args(["--listen", &builder.listen])
-            .args(["--http", "127.0.0.1:0", "--json", "--no-mdns"])
+            .args(["--json", "--no-mdns"])
+            .args(
+                builder
+                    .http
+                    .then_some(["--http", "127.0.0.1:0"])
+                    .into_iter()
+                    .flatten(),
+            )
             .args(&builder.arguments)
             .envs(builder.environment.iter().cloned());
         if let Some(clock) = &builder.clock {

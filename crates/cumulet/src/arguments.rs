@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use clap_complete::Shell;
 
 /// A personal cloud that lives at home.
 #[derive(Debug, Parser)]
@@ -51,6 +50,8 @@ pub(crate) enum Command {
     Unbind {
         /// Where it is seen, such as alice:/Photos
         place: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Manage links that anyone with the address can open
     #[command(subcommand)]
@@ -82,9 +83,10 @@ pub(crate) enum Command {
     /// Settings of the node
     Config(Config),
     /// Print completions for a shell
+    #[cfg(feature = "completions")]
     Completions {
         /// Which shell
-        shell: Shell,
+        shell: clap_complete::Shell,
     },
 }
 
@@ -117,6 +119,17 @@ pub(crate) struct Password {
     pub(crate) password_stdin: bool,
 }
 
+/// Of commands that remove something.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Consent {
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     /// Make an account and its space
@@ -138,9 +151,8 @@ pub(crate) enum User {
     Remove {
         /// Whose
         name: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Set a new password; ends all sessions of the account
     Passwd {
@@ -201,12 +213,8 @@ pub(crate) enum Space {
     Purge {
         /// Name of the space, that of the removed person
         name: String,
-        /// Only tell what would go
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 

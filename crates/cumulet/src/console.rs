@@ -210,10 +210,7 @@ fn open_in_process(layout: &Layout) -> Result<Way, Locked> {
     match State::open(layout.clone(), config, node::system_clock()) {
         Ok(state) => {
             let state = Arc::new(state);
-            let admin = Admin {
-                state: Arc::clone(&state),
-                running: None,
-            };
+            let admin = Admin::new(Arc::clone(&state), None);
             Ok(Way::InProcess {
                 router: node::admin::router(Arc::new(admin)),
                 state,

@@ -9,19 +9,23 @@ mod commands;
 mod console;
 mod heap;
 mod print;
+mod progress;
 mod secret;
+mod usage;
 mod when;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use node::Failure;
 
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     heap::bound();
-    let arguments = Arguments::parse();
+    let arguments = match usage::read() {
+        Ok(arguments) => arguments,
+        Err(code) => return ExitCode::from(code),
+    };
     let json = arguments.json;
     match run(arguments) {
         Ok(code) => ExitCode::from(code),
@@ -45,6 +49,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
     if let Command::Config(config) = command {
         return commands::config::run(&config, state, json);
     }
+    #[cfg(feature = "completions")]
     if let Command::Completions { shell } = command {
         commands::completions(shell);
         return Ok(0);

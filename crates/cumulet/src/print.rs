@@ -68,6 +68,12 @@ pub(crate) fn table(rows: &Value, columns: &[(&str, &str)], nothing: &str) -> St
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// A number with the word for what it counts.
+pub(crate) fn counted(number: &Value, one: &str, many: &str) -> String {
+    let word = if *number == json!(1) { one } else { many };
+    format!("{} {word}", cell("", number))
+}
+
 /// One value for people; sizes and times are shortened by what their key says.
 pub(crate) fn cell(key: &str, value: &Value) -> String {
     match value {

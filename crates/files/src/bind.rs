@@ -273,6 +273,21 @@ impl Files {
         Ok(())
     }
 
+    /// How many files and folders below a bound folder are known so far; takes time that grows with
+    /// their number.
+    pub fn bound_entries(&self, bind: &Bind) -> Result<u64, FilesError> {
+        let top = bind.fid;
+        self.0.db.read(|tx| {
+            let sql = "WITH RECURSIVE tree (fid) AS (SELECT fid FROM entries WHERE parent = ?1 \
+                 UNION ALL SELECT e.fid FROM entries e JOIN tree t ON e.parent = t.fid) \
+                 SELECT count(*) FROM tree";
+            let known: i64 = tx
+                .prepare_cached(sql)?
+                .query_row([top.0], |row| row.get(0))?;
+            Ok::<_, FilesError>(u64::try_from(known).unwrap_or(0))
+        })
+    }
+
     /// All bound folders.
     pub fn binds(&self) -> Result<Vec<Bind>, FilesError> {
         let rows = self.0.db.read(|tx| {

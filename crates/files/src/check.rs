@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use pool::{FileKind, HistoryName, Spot, Volume, VolumeError, VolumePath};
@@ -87,16 +88,46 @@ pub enum Finding {
     },
 }
 
+/// How far a check is. Only grows; another thread may look at it.
+#[derive(Debug, Default)]
+pub struct CheckCount {
+    entries: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl CheckCount {
+    /// Files and folders of the disk that were compared.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of content that were read; 0 unless the check is deep.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
 impl Files {
     /// Compares catalog and disk; empty is clean. `deep` reads all content and compares hashes.
     pub fn check(&self, deep: bool) -> Result<Vec<Finding>, FilesError> {
+        self.check_counting(deep, &CheckCount::default())
+    }
+
+    /// The same, and counts in `count` what was done so far.
+    pub fn check_counting(
+        &self,
+        deep: bool,
+        count: &CheckCount,
+    ) -> Result<Vec<Finding>, FilesError> {
         let mut findings = Vec::new();
         let mut volumes = vec![(HOME, None)];
         let binds = self.binds()?;
         volumes.extend(binds.into_iter().map(|bind| (bind.volume, Some(bind.root))));
         for (id, root) in volumes {
             match self.readable(id) {
-                Ok(volume) => self.check_volume(id, &volume, deep, &mut findings)?,
+                Ok(volume) => self.check_volume(id, &volume, deep, count, &mut findings)?,
                 Err(why) => findings.push(Finding::Unread {
                     path: root.map_or("the home volume".into(), |r| r.display().to_string()),
                     why,
@@ -112,6 +143,7 @@ impl Files {
         id: VolumeId,
         volume: &Arc<dyn Volume>,
         deep: bool,
+        count: &CheckCount,
         findings: &mut Vec<Finding>,
     ) -> Result<(), FilesError> {
         let top = volume.stat(Spot::Path(&VolumePath::top()))?;
@@ -120,6 +152,7 @@ impl Files {
             volume: volume.as_ref(),
             device: top.map_or(0, |stat| stat.device),
             deep,
+            count,
             findings,
         };
         let mut folders = self.0.db.read(|tx| ground::tops(tx, id))?;
@@ -138,6 +171,7 @@ struct Check<'a> {
     volume: &'a dyn Volume,
     device: u64,
     deep: bool,
+    count: &'a CheckCount,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -164,6 +198,8 @@ impl Check<'_> {
                 return Ok(Vec::new());
             }
         };
+        let listed = u64::try_from(items.len()).unwrap_or(u64::MAX);
+        self.count.entries.fetch_add(listed, Ordering::Relaxed);
         let fid = folder.row.fid;
         let hashed = if self.deep {
             self.files.0.db.read(|tx| ground::hashed_files(tx, fid))?
@@ -225,6 +261,7 @@ impl Check<'_> {
             return Ok(());
         };
         let hash = hash_at(self.volume, Spot::Path(&path), &stat);
+        self.count.bytes.fetch_add(stat.size, Ordering::Relaxed);
         // A file that was written meanwhile is another one's matter.
         if row.agrees(&stat) && hash.is_some() && hash != row.hash {
             self.findings.push(Finding::Damaged {

@@ -58,7 +58,7 @@ use protocol::Clock;
 
 pub use author::{Action, Author, Fact, NoWitness, Witness};
 pub use bind::{Bind, BindError};
-pub use check::Finding;
+pub use check::{CheckCount, Finding};
 pub use decide::{PROP_BYTES_MAX, PROPS_MAX};
 pub use entry::{
     At, Content, Cursor, DeadProp, Entry, EntryState, Kind, Order, Page, Space, Trashed, Usage,

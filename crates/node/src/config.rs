@@ -305,6 +305,11 @@ impl Config {
     /// Checks what one key alone cannot tell. Called after the command line was applied too.
     pub fn check(&self) -> Result<(), ConfigError> {
         match self.http {
+            Some(_) if !cfg!(feature = "http") => Err(ConfigError::Together(
+                "this program was built without plain HTTP: leave `--http` and `http` out, or \
+                 build it with the cargo feature `http`"
+                    .into(),
+            )),
             Some(address) if !address.ip().is_loopback() && !self.http_public => {
                 Err(ConfigError::Together(format!(
                     "plain HTTP on {address} would send passwords readable through the network: \

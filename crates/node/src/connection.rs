@@ -28,6 +28,7 @@ use tower::Service as _;
 
 use crate::lan::{Door, Network};
 use crate::limits::Limits;
+#[cfg(feature = "http")]
 use crate::plain;
 use crate::pulse::{AnswerBody, Patience, Pulse, RequestBody, Verdict, Watched};
 
@@ -85,7 +86,11 @@ pub(crate) async fn serve(
     // Answers are written whole; waiting to fill a segment only delays small ones.
     let _ = stream.set_nodelay(true);
     let end = match door {
+        #[cfg(feature = "http")]
         Door::Http => plain::talk(&entrance, stream, peer, stop).await,
+        // `Config::check` lets nobody open that door.
+        #[cfg(not(feature = "http"))]
+        Door::Http => Ok(()),
         Door::Https => {
             let greeted = tokio::select! {
                 greeted = greet(&entrance, stream) => greeted,

@@ -14,8 +14,10 @@ pub mod admin;
 pub mod certificate;
 pub mod config;
 mod connection;
+#[cfg(feature = "http")]
 mod early;
 pub mod greeting;
+#[cfg(feature = "http")]
 mod handover;
 mod keys;
 pub mod lan;
@@ -23,6 +25,7 @@ pub mod layout;
 mod limits;
 mod listener;
 pub mod modules;
+#[cfg(feature = "http")]
 mod plain;
 mod pulse;
 mod report;

@@ -103,6 +103,7 @@ impl Pulse {
 
     /// Waits until the HTTP library has handed on all answers that have ended: it flushes the
     /// connection below it only when its own buffer is empty.
+    #[cfg(feature = "http")]
     pub(crate) async fn all_flushed(&self) {
         loop {
             let flushed = self.flushed.notified();
@@ -184,6 +185,10 @@ impl Drop for InFlight {
 /// An answer's body that keeps its request in flight until it was sent or given up.
 pub(crate) struct AnswerBody<B> {
     body: B,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only its end counts here")
+    )]
     in_flight: InFlight,
 }
 
@@ -193,6 +198,7 @@ impl<B> AnswerBody<B> {
     }
 
     /// Gives the body up; the answer is sent by other means.
+    #[cfg(feature = "http")]
     pub(crate) fn into_in_flight(self) -> InFlight {
         self.in_flight
     }
@@ -293,6 +299,7 @@ impl<S> Watched<S> {
         Self { stream, pulse }
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }

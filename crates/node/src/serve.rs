@@ -285,10 +285,7 @@ fn serve_admin(
     let socket =
         UnixListener::bind(&path).with_context(|| format!("cannot make {}", path.display()))?;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    let admin = Admin {
-        state: Arc::clone(&node.state),
-        running: Some(Arc::clone(&node.running)),
-    };
+    let admin = Admin::new(Arc::clone(&node.state), Some(Arc::clone(&node.running)));
     let router = admin::router(Arc::new(admin));
     Ok(async move {
         let served = axum::serve(socket, router)

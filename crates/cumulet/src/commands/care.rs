@@ -3,9 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use node::{Failure, Kind};
 use protocol::Timestamp;
 use serde_json::{Value, json};
@@ -13,20 +11,9 @@ use serde_json::{Value, json};
 use super::Outcome;
 use crate::arguments::{Audit, Module, Recovery};
 use crate::console::Console;
-use crate::print::{cell, table};
+use crate::print::{cell, counted, table};
+use crate::progress::{Sign, watched};
 use crate::{secret, when};
-
-/// A moving sign on standard error while something takes its time; nothing if that is no terminal.
-pub(super) fn spinner(what: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) =
-        ProgressStyle::with_template(&format!("{{spinner}} {what} {{msg}} ({{elapsed}})"))
-    {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
-}
 
 pub(super) async fn status(console: &Console) -> Result<Outcome, Failure> {
     let status = console.get("/v1/status").await?;
@@ -127,14 +114,24 @@ pub(super) async fn module(console: &Console, module: Module) -> Result<Outcome,
 }
 
 pub(super) async fn check(console: &Console, deep: bool, json: bool) -> Result<Outcome, Failure> {
-    let bar = if json {
-        ProgressBar::hidden()
-    } else {
-        spinner("comparing the catalog with the disk")
-    };
-    let answer = console.post("/v1/check", json!({ "deep": deep })).await;
-    bar.finish_and_clear();
-    Ok(findings(answer?, "catalog and disk agree"))
+    let sign = Sign::new("comparing the catalog with the disk:", json);
+    let checked = console.post("/v1/check", json!({ "deep": deep }));
+    let count = async || Ok(compared(&console.get("/v1/check").await?));
+    let answer = watched(&sign, count, checked).await?;
+    let clean = format!("catalog and disk agree: {}", compared(&answer));
+    Ok(findings(answer, &clean))
+}
+
+/// How much of a check is done.
+fn compared(count: &Value) -> String {
+    let entries = counted(&count["entries"], "entry", "entries");
+    match count["read_bytes"].as_u64() {
+        None | Some(0) => format!("{entries} compared"),
+        Some(_) => format!(
+            "{entries} compared, {} read",
+            cell("read_bytes", &count["read_bytes"])
+        ),
+    }
 }
 
 /// Clean or not, with the list of what is wrong.

@@ -6,10 +6,11 @@ use node::Failure;
 use protocol::Timestamp;
 use serde_json::json;
 
-use super::Outcome;
-use crate::arguments::{Bind, LanOnly, Link, Share, Trash};
+use super::{Outcome, consent};
+use crate::arguments::{Bind, Consent, LanOnly, Link, Share, Trash};
 use crate::console::Console;
-use crate::print::{cell, table};
+use crate::print::{cell, counted, table};
+use crate::progress::{Sign, watched};
 use crate::{secret, when};
 
 pub(super) fn secret(link: &Link) -> Result<Option<String>, Failure> {
@@ -172,7 +173,7 @@ pub(super) async fn trash(console: &Console, trash: Trash) -> Result<Outcome, Fa
 /// Time between two looks at how far indexing is.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-pub(super) async fn bind(console: &Console, wish: Bind) -> Result<Outcome, Failure> {
+pub(super) async fn bind(console: &Console, wish: Bind, json: bool) -> Result<Outcome, Failure> {
     let path = std::path::absolute(&wish.path)
         .map_err(|error| Failure::input(format!("{}: {error}", wish.path.display())))?;
     let bind = console
@@ -190,26 +191,57 @@ pub(super) async fn bind(console: &Console, wish: Bind) -> Result<Outcome, Failu
         );
         return Ok(Outcome::new(bind, text));
     }
-    let bar = super::care::spinner("indexing");
-    loop {
-        let body = json!({ "place": wish.place });
-        let here = console.post("/v1/binds/index", body).await?["bind"].take();
-        if here["indexed"] == json!(true) {
-            bar.finish_and_clear();
-            let text = format!("{} is seen at {} and indexed", path.display(), wish.place);
-            return Ok(Outcome::new(here, text));
+    let sign = Sign::new("indexing", json);
+    let place = || json!({ "place": wish.place });
+    let indexed = async {
+        loop {
+            let here = console.post("/v1/binds/index", place()).await?["bind"].take();
+            if here["indexed"] == json!(true) {
+                return Ok(here);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
+    };
+    let known = async || {
+        let count = console.post("/v1/binds/count", place()).await?;
+        Ok(counted(&count["entries"], "entry", "entries"))
+    };
+    let here = watched(&sign, known, indexed).await?;
+    let text = format!("{} is seen at {} and indexed", path.display(), wish.place);
+    Ok(Outcome::new(here, text))
 }
 
-pub(super) async fn unbind(console: &Console, place: &str) -> Result<Outcome, Failure> {
-    let answer = console
-        .post("/v1/binds/remove", json!({ "place": place }))
-        .await?;
-    let text = format!(
-        "{place} is let go; the files stay in {}",
-        cell("", &answer["files_stay_in"])
+/// What is bound can be bound again, but its links, shares, versions and trash do not come back.
+pub(super) fn confirm_unbind(place: &str, given: Consent) -> Result<(), Failure> {
+    let question = format!(
+        "Let {place} go, with its links, shares and the list of its versions and trash? The files stay."
     );
+    consent::ask(&question, given)
+}
+
+pub(super) async fn unbind(
+    console: &Console,
+    place: &str,
+    consent: Consent,
+) -> Result<Outcome, Failure> {
+    let body = json!({ "place": place, "dry_run": consent.dry_run });
+    let answer = console.post("/v1/binds/remove", body).await?;
+    let entries = counted(&answer["entries"], "entry", "entries");
+    let stay = cell("", &answer["files_stay_in"]);
+    let mut text = if consent.dry_run {
+        format!("would let {place} go with {entries}; the files would stay in {stay}")
+    } else {
+        format!("{place} is let go with {entries}; the files stay in {stay}")
+    };
+    if let Some(history) = answer["history_stays_in"].as_str() {
+        let stays = if consent.dry_run {
+            "would stay"
+        } else {
+            "stays"
+        };
+        text.push_str(&format!(
+            "\n{history} {stays} too, with old versions and trash; delete that folder when nobody needs them any more"
+        ));
+    }
     Ok(Outcome::new(answer, text))
 }

@@ -2,6 +2,7 @@
 
 mod care;
 pub(crate) mod config;
+mod consent;
 mod content;
 mod people;
 pub(crate) mod serve;
@@ -9,11 +10,10 @@ mod spaces;
 
 use std::path::PathBuf;
 
-use clap::CommandFactory as _;
 use node::Failure;
 use serde_json::Value;
 
-use crate::arguments::{Arguments, Audit, Command};
+use crate::arguments::{Audit, Command};
 use crate::console::Console;
 use crate::print;
 
@@ -84,6 +84,10 @@ impl Wish {
                 spaces::confirm(wish)?;
                 None
             }
+            Command::Unbind { place, consent } => {
+                content::confirm_unbind(place, *consent)?;
+                None
+            }
             Command::Link(link) => content::secret(link)?,
             Command::Recovery(recovery) => care::secret(recovery)?,
             Command::Serve(_)
@@ -91,15 +95,15 @@ impl Wish {
             | Command::AppPassword(_)
             | Command::Quota(_)
             | Command::Bind(_)
-            | Command::Unbind { .. }
             | Command::Share(_)
             | Command::LanOnly(_)
             | Command::Trash(_)
             | Command::Module(_)
             | Command::Check { .. }
             | Command::Audit(_)
-            | Command::Config(_)
-            | Command::Completions { .. } => None,
+            | Command::Config(_) => None,
+            #[cfg(feature = "completions")]
+            Command::Completions { .. } => None,
         };
         Ok(Self { command, secret })
     }
@@ -112,8 +116,8 @@ impl Wish {
             Command::AppPassword(wish) => people::app_password(console, wish).await,
             Command::Space(wish) => spaces::space(console, wish).await,
             Command::Quota(wish) => people::quota(console, wish).await,
-            Command::Bind(wish) => content::bind(console, wish).await,
-            Command::Unbind { place } => content::unbind(console, &place).await,
+            Command::Bind(wish) => content::bind(console, wish, json).await,
+            Command::Unbind { place, consent } => content::unbind(console, &place, consent).await,
             Command::Link(link) => content::link(console, link, secret).await,
             Command::Share(share) => content::share(console, share).await,
             Command::LanOnly(wish) => content::lan_only(console, wish).await,
@@ -126,17 +130,19 @@ impl Wish {
             Command::Audit(audit) => care::audit(console, audit).await,
             Command::Recovery(recovery) => care::recovery(console, recovery, secret).await,
             // Handled in `main`: these need no node.
-            Command::Serve(_) | Command::Config(_) | Command::Completions { .. } => {
-                return Ok(None);
-            }
+            Command::Serve(_) | Command::Config(_) => return Ok(None),
+            #[cfg(feature = "completions")]
+            Command::Completions { .. } => return Ok(None),
         };
         outcome.map(Some)
     }
 }
 
 /// Prints the completions for a shell.
+#[cfg(feature = "completions")]
 pub(crate) fn completions(shell: clap_complete::Shell) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "cumulet", &mut script);
+    let mut words = <crate::arguments::Arguments as clap::CommandFactory>::command();
+    clap_complete::generate(shell, &mut words, "cumulet", &mut script);
     print::line(String::from_utf8_lossy(&script).trim_end());
 }

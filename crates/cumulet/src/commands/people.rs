@@ -1,15 +1,13 @@
 //! `user`, `app-password`, `quota`.
 
-use std::io::{IsTerminal as _, Write as _};
-
-use node::{Failure, Kind};
+use node::Failure;
 use protocol::ByteSize;
 use serde_json::json;
 
-use super::Outcome;
+use super::{Outcome, consent};
 use crate::arguments::{AppPassword, Quota, User};
 use crate::console::Console;
-use crate::print::{cell, table};
+use crate::print::{cell, counted, table};
 use crate::secret;
 
 pub(super) fn secret(user: &User) -> Result<Option<String>, Failure> {
@@ -22,30 +20,17 @@ pub(super) fn secret(user: &User) -> Result<Option<String>, Failure> {
             &format!("New password for {name}: "),
         )
         .map(Some),
-        User::Remove { name, yes } => {
+        User::Remove {
+            name,
+            consent: given,
+        } => {
             let question = format!(
                 "Remove the account {name} with its links, shares and sessions? Its files stay."
             );
-            confirm(&question, *yes).map(|()| None)
+            consent::ask(&question, *given).map(|()| None)
         }
         User::List => Ok(None),
     }
-}
-
-/// Asks a person at a terminal before something that cannot be taken back.
-pub(super) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
-    if yes || !std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    let mut answer = String::new();
-    let mut err = std::io::stderr();
-    let _ = write!(err, "{question} [y/N] ");
-    let _ = err.flush();
-    let read = std::io::stdin().read_line(&mut answer);
-    if read.is_ok() && answer.trim().eq_ignore_ascii_case("y") {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Refused, "nothing was removed"))
 }
 
 pub(super) async fn user(
@@ -90,14 +75,24 @@ pub(super) async fn user(
             );
             Ok(Outcome::new(users, text))
         }
-        User::Remove { name, .. } => {
-            let answer = console
-                .post("/v1/users/remove", json!({ "name": name }))
-                .await?;
-            let text = format!(
-                "{name} is removed; the files stay in {} (`cumulet space list`)",
-                cell("", &answer["files_stay_in"])
+        User::Remove { name, consent } => {
+            let body = json!({ "name": name, "dry_run": consent.dry_run });
+            let answer = console.post("/v1/users/remove", body).await?;
+            let ends = format!(
+                "{}, {}, {} and {}",
+                counted(&answer["links"], "link", "links"),
+                counted(&answer["shares"], "share", "shares"),
+                counted(&answer["sessions"], "session", "sessions"),
+                counted(&answer["app_passwords"], "app password", "app passwords"),
             );
+            let stay = cell("", &answer["files_stay_in"]);
+            let text = if consent.dry_run {
+                format!("would remove {name} with {ends}; the files would stay in {stay}")
+            } else {
+                format!(
+                    "{name} is removed with {ends}; the files stay in {stay} (`cumulet space list`)"
+                )
+            };
             Ok(Outcome::new(answer, text))
         }
         User::Passwd {

@@ -1,32 +1,22 @@
 //! `space`: whose files lie where, and what removed people left.
 
-use std::io::IsTerminal as _;
-
-use node::{Failure, Kind};
+use node::Failure;
 use serde_json::json;
 
-use super::Outcome;
-use super::people::confirm as ask;
+use super::{Outcome, consent};
 use crate::arguments::Space;
 use crate::console::Console;
 use crate::print::{cell, table};
 
 /// Purging cannot be taken back: a terminal is asked, a script says `--yes`.
 pub(super) fn confirm(wish: &Space) -> Result<(), Failure> {
-    let Space::Purge { name, dry_run, yes } = wish else {
-        return Ok(());
-    };
-    if *dry_run || *yes {
-        return Ok(());
+    match wish {
+        Space::Purge { name, consent } => consent::ask(
+            &format!("Remove all files, versions and trash of the space {name} for good?"),
+            *consent,
+        ),
+        Space::List | Space::Give { .. } => Ok(()),
     }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(Kind::Refused, "nothing was removed")
-            .hint("`--dry-run` tells what would go, `--yes` removes it without a question"));
-    }
-    ask(
-        &format!("Remove all files, versions and trash of the space {name} for good?"),
-        false,
-    )
 }
 
 pub(super) async fn space(console: &Console, wish: Space) -> Result<Outcome, Failure> {
@@ -50,7 +40,8 @@ pub(super) async fn space(console: &Console, wish: Space) -> Result<Outcome, Fai
             let text = format!("{to} has the space {name} now, beside their own");
             Ok(Outcome::new(answer, text))
         }
-        Space::Purge { name, dry_run, .. } => {
+        Space::Purge { name, consent } => {
+            let dry_run = consent.dry_run;
             let body = json!({ "name": name, "dry_run": dry_run });
             let answer = console.post("/v1/spaces/purge", body).await?;
             let space = &answer["space"];

@@ -101,7 +101,7 @@ fn unbind_leaves_the_files_untouched() {
     alice
         .put(&at("Photos/new"), "through the cloud")
         .assert_status(201);
-    node.cli(&["unbind", "alice:/Photos"]).ok();
+    node.cli(&["unbind", "alice:/Photos", "--yes"]).ok();
     alice.get(&at("Photos/old")).assert_status(404);
     assert_eq!(
         fs::read_to_string(place.join("old")).unwrap(),

@@ -1,8 +1,9 @@
 //! Small, quick and quiet: memory, idle work, speed, big shares (R3, R6, R20, R108-R110).
 
 use std::fs;
-use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::io::Read;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -139,18 +140,47 @@ fn r109_a_big_file_comes_faster_than_a_gigabit_link() {
     assert!(secure > 112.0, "{secure:.0} MB/s by HTTPS");
 }
 
+/// A file of `size` bytes that are all zero but for a few words, which lie at its begin, across the
+/// border of 4 GiB, in the middle and at its end. Its length is real, most of its blocks are not.
+fn sparse(path: &Path, size: u64) -> Vec<(u64, &'static [u8])> {
+    let words: Vec<(u64, &[u8])> = vec![
+        (0, b"begin"),
+        ((4 << 30) - 3, b"border"),
+        (size / 2 + 12_345, b"middle"),
+        (size - 4, b"fine"),
+    ];
+    let file = fs::File::create(path).unwrap();
+    file.set_len(size).unwrap();
+    for (place, word) in &words {
+        file.write_all_at(word, *place).unwrap();
+    }
+    words
+}
+
+/// Whether `piece`, which lies at `place` of a [`sparse`] file, is what it should be.
+fn is_exact(mut piece: Vec<u8>, place: u64, words: &[(u64, &[u8])]) -> bool {
+    let end = place + piece.len() as u64;
+    for (start, word) in words {
+        for (offset, byte) in (*start..).zip(*word) {
+            if (place..end).contains(&offset) {
+                let here = &mut piece[(offset - place) as usize];
+                if here != byte {
+                    return false;
+                }
+                *here = 0;
+            }
+        }
+    }
+    piece.iter().fold(0, |all, byte| all | byte) == 0
+}
+
 #[test]
 fn r110_a_file_of_twenty_gibibytes_is_shared_by_link_to_a_non_user() {
     const SIZE: u64 = 20 << 30;
     let (node, alice) = alice_at_home();
     let place = node.scratch().join("films");
     fs::create_dir(&place).unwrap();
-    // A sparse file: its length is real, its blocks are not.
-    let mut file = fs::File::create(place.join("film.bin")).unwrap();
-    file.set_len(SIZE).unwrap();
-    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(-4)).unwrap();
-    file.write_all(b"fine").unwrap();
-    drop(file);
+    let words = sparse(&place.join("film.bin"), SIZE);
     node.cli(&["bind", &place.to_string_lossy(), "alice:/Films"])
         .ok();
     testing::wait_until("it is listed", Duration::from_secs(20), || {
@@ -160,51 +190,63 @@ fn r110_a_file_of_twenty_gibibytes_is_shared_by_link_to_a_non_user() {
     let guest = node.https();
     let path = crate::sharing::download_path(&guest, &link);
     let head = guest.call("HEAD", &path).expect_status(200);
-    assert_eq!(
-        head.header("content-length"),
-        Some(SIZE.to_string().as_str())
-    );
+    let length = SIZE.to_string();
+    assert_eq!(head.header("content-length"), Some(length.as_str()));
     let before = resident_kib(node.pid());
-    let last = guest
-        .request("GET", &path)
-        .header("Range", "bytes=-4")
-        .send()
-        .expect_status(206);
-    assert_eq!(last.text(), "fine");
-    // A few seconds of the stream: memory does not grow with it.
-    let mut wire = guest.wire();
-    wire.send(guest.request("GET", &path).bytes(false)).unwrap();
-    wire.read_head().unwrap().assert_status(200);
-    let (until, mut taken) = (Instant::now() + Duration::from_secs(4), 0_u64);
-    while Instant::now() < until {
-        taken += wire.read_some(1 << 20).unwrap().len() as u64;
+    for (start, word) in &words {
+        let range = format!("bytes={start}-{}", start + word.len() as u64 - 1);
+        let part = guest.request("GET", &path).header("Range", &range).send();
+        assert_eq!(part.expect_status(206).body, *word, "{range}");
     }
-    let grown = resident_kib(node.pid()).saturating_sub(before);
-    eprintln!(
-        "20 GiB by link: {} MB in 4 s, RSS grew by {grown} KiB",
-        taken / 1_000_000
-    );
-    assert!(grown < 32 * 1024, "{grown} KiB");
+    // A few seconds of the stream over HTTPS, and all of it over plain HTTP, which is quicker.
+    // Each byte is compared; memory does not grow with them.
+    let plain = node.http();
+    for (client, until) in [(&guest, Some(Duration::from_secs(4))), (&plain, None)] {
+        let began = Instant::now();
+        let mut wire = client.wire();
+        wire.send(client.request("GET", &path).bytes(false))
+            .unwrap();
+        wire.read_head().unwrap().assert_status(200);
+        let mut taken = 0;
+        while taken < SIZE && until.is_none_or(|until| began.elapsed() < until) {
+            let piece = wire.read_some(1 << 20).unwrap();
+            let length = piece.len() as u64;
+            assert!(length > 0, "the stream ends after {taken} bytes");
+            assert!(is_exact(piece, taken, &words), "other bytes at {taken}");
+            taken += length;
+        }
+        let grown = resident_kib(node.pid()).saturating_sub(before);
+        eprintln!(
+            "20 GiB by link: {} MB in {:.1} s, RSS grew by {grown} KiB",
+            taken / 1_000_000,
+            began.elapsed().as_secs_f64()
+        );
+        assert!(grown < 32 * 1024, "{grown} KiB");
+        assert!(until.is_some() || taken == SIZE, "{taken} bytes");
+    }
 }
 
-/// A binary built with `-C target-feature=+crt-static`; `.ci/run` builds one and names it.
-fn static_binary() -> Option<PathBuf> {
-    let named = std::env::var_os("CUMULET_STATIC_BINARY").map(PathBuf::from);
-    if named.is_none() {
+/// A program that the variable `named` names, built otherwise than the one under test; `.ci/run`
+/// builds it and names it.
+fn built_apart(named: &str, how: &str) -> Option<PathBuf> {
+    let program = std::env::var_os(named).map(PathBuf::from);
+    if program.is_none() {
         assert!(
             std::env::var("CI").as_deref() != Ok("true"),
-            "CUMULET_STATIC_BINARY must name the static program in CI"
+            "{named} must name a program in CI"
         );
-        eprintln!(
-            "skipped: CUMULET_STATIC_BINARY names no static program; `cargo xtask dist` builds one"
-        );
+        eprintln!("skipped: {named} names no program; {how}");
     }
-    named
+    program
 }
 
 #[test]
 fn r06_one_static_program_serves_from_a_bare_root() {
-    let Some(program) = static_binary() else {
+    // Built with `-C target-feature=+crt-static`.
+    let Some(program) = built_apart(
+        "CUMULET_STATIC_BINARY",
+        "`cargo xtask dist` builds a static one",
+    ) else {
         return;
     };
     if !testing::require_root() {
@@ -258,18 +300,30 @@ fn r06_one_static_program_serves_from_a_bare_root() {
 }
 
 #[test]
-fn r20_a_node_serves_files_without_the_optional_parts() {
-    // The smallest combination that exists today: no plain HTTP, no announcement, one member.
-    let disk = Mount::memory(64);
-    let folder = disk.as_ref().map(|disk| disk.path().join("cloud"));
-    let builder = match &folder {
-        Some(folder) => cloud().folder(folder),
-        None => cloud(),
+fn r20_a_program_of_the_smallest_parts_serves_files() {
+    let Some(program) = built_apart(
+        "CUMULET_SMALLEST_BINARY",
+        "`cargo build -p cumulet --no-default-features` builds one",
+    ) else {
+        return;
     };
-    let node: Node = builder.start();
+    let node = Node::of(&program.to_string_lossy()).https_only().start();
     let alice = node.owner("alice");
     alice.put(&at("file"), "works").assert_status(201);
     assert_eq!(alice.get(&at("file")).expect_status(200).text(), "works");
-    let version = run(Command::new(env!("CARGO_BIN_EXE_cumulet")).arg("--version"));
-    assert!(version.starts_with("cumulet "), "{version}");
+    node.https().get("/login").assert_status(200);
+    node.cli(&["check", "--deep"]).ok();
+    // The parts that it lacks are said to be missing, and the whole program has them.
+    let whole = env!("CARGO_BIN_EXE_cumulet");
+    let words = ["completions", "bash"];
+    let refused = node.cli(&words);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("unrecognized"), "{refused:?}");
+    assert!(run(Command::new(whole).args(words)).contains("cumulet"));
+    let mut plain = Command::new(&program);
+    plain.arg("serve").arg(node.scratch().join("other"));
+    let plain = plain.args(["--http", "127.0.0.1:0"]).output().unwrap();
+    let told = String::from_utf8_lossy(&plain.stderr);
+    assert_eq!(plain.status.code(), Some(1), "{told}");
+    assert!(told.contains("built without plain HTTP"), "{told}");
 }

@@ -35,3 +35,4 @@ mod sharing;
 mod spaces;
 mod trash;
 mod two_editors;
+mod words;

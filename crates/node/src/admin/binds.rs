@@ -97,15 +97,41 @@ pub(super) async fn index(admin: Shared, Json(at): Json<AtPlace>) -> Answer {
     Ok(Json(json!({ "bind": bind.await? })))
 }
 
-pub(super) async fn remove(admin: Shared, Json(at): Json<AtPlace>) -> Answer {
-    let kept = on_disk(&admin, move |admin| {
+/// How many entries of a bound folder are known so far.
+pub(super) async fn count(admin: Shared, Json(at): Json<AtPlace>) -> Answer {
+    let known = on_disk(&admin, move |admin| {
         let bind = admin.bind_at(&at.place)?;
-        admin.state.files.unbind(&bind.at, &console())?;
-        Ok(bind.root)
+        Ok(admin.state.files.bound_entries(&bind)?)
     });
-    Ok(Json(
-        json!({ "removed": true, "files_stay_in": kept.await? }),
-    ))
+    Ok(Json(json!({ "entries": known.await? })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct BindToRemove {
+    place: String,
+    /// Only tell what would be done.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Lets go of a bound folder. Its `.cumulet` stays in it with old versions and trash, which this
+/// node forgets; the answer names it, if there is one.
+pub(super) async fn remove(admin: Shared, Json(wish): Json<BindToRemove>) -> Answer {
+    let answer = on_disk(&admin, move |admin| {
+        let bind = admin.bind_at(&wish.place)?;
+        let own = bind.root.join(".cumulet");
+        let entries = admin.state.files.bound_entries(&bind)?;
+        if !wish.dry_run {
+            admin.state.files.unbind(&bind.at, &console())?;
+        }
+        Ok(json!({
+            "removed": !wish.dry_run,
+            "entries": entries,
+            "files_stay_in": bind.root,
+            "history_stays_in": own.is_dir().then_some(own),
+        }))
+    });
+    Ok(Json(answer.await?))
 }
 
 impl From<BindError> for Failure {

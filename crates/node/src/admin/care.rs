@@ -106,16 +106,29 @@ pub(super) struct CheckWish {
 }
 
 pub(super) async fn check(admin: Shared, Json(wish): Json<CheckWish>) -> Answer {
+    let count = admin.check_count(true);
+    let counted = Arc::clone(&count);
     let findings = on_disk(&admin, move |admin| {
-        let findings = admin.state.files.check(wish.deep)?;
+        let findings = admin.state.files.check_counting(wish.deep, &counted)?;
         Ok(findings
             .iter()
             .map(|finding| Value::from(finding.to_string()))
             .collect::<Vec<_>>())
     })
     .await?;
+    Ok(Json(json!({
+        "clean": findings.is_empty(),
+        "findings": findings,
+        "entries": count.entries(),
+        "read_bytes": count.bytes(),
+    })))
+}
+
+/// How far the check that began last is; of several at once only that one is told.
+pub(super) async fn check_count(admin: Shared) -> Answer {
+    let count = admin.check_count(false);
     Ok(Json(
-        json!({ "clean": findings.is_empty(), "findings": findings }),
+        json!({ "entries": count.entries(), "read_bytes": count.bytes() }),
     ))
 }
 

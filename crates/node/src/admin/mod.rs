@@ -13,7 +13,7 @@ mod people;
 mod places;
 mod spaces;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -31,9 +31,30 @@ pub struct Admin {
     pub state: Arc<State>,
     /// The running node around it, or `None` for a command that opened the state itself.
     pub running: Option<Arc<Running>>,
+    /// How far the check that began last is.
+    checked: Mutex<Arc<files::CheckCount>>,
 }
 
 impl Admin {
+    /// An admin API's ground.
+    #[must_use]
+    pub fn new(state: Arc<State>, running: Option<Arc<Running>>) -> Self {
+        Self {
+            state,
+            running,
+            checked: Mutex::default(),
+        }
+    }
+
+    /// The count of the check that began last; `begin` makes it a new one.
+    fn check_count(&self, begin: bool) -> Arc<files::CheckCount> {
+        let mut count = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if begin {
+            *count = Arc::default();
+        }
+        Arc::clone(&count)
+    }
+
     /// Writes a row about what was done by hand.
     fn note(
         &self,
@@ -70,7 +91,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/v1/status", get(care::status))
         .route("/v1/modules", get(care::modules).post(care::set_module))
-        .route("/v1/check", post(care::check))
+        .route("/v1/check", get(care::check_count).post(care::check))
         .route("/v1/audit/show", post(care::audit_show))
         .route("/v1/audit/verify", post(care::audit_verify))
         .route("/v1/audit/export", get(care::audit_export))
@@ -105,6 +126,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/binds", get(binds::list))
         .route("/v1/binds/add", post(binds::add))
         .route("/v1/binds/index", post(binds::index))
+        .route("/v1/binds/count", post(binds::count))
         .route("/v1/binds/remove", post(binds::remove))
         .fallback(async || {
             Failure::input(

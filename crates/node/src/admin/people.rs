@@ -4,9 +4,9 @@ use axum::Json;
 use protocol::{ByteSize, EntryName};
 use serde::Deserialize;
 use serde_json::json;
-use sharing::{Account, Action};
+use sharing::{Account, Action, LinksOf, SharingError};
 
-use super::{Admin, Answer, Failure, Shared, on_disk};
+use super::{Admin, Answer, Failure, Kind, Shared, on_disk};
 use crate::state::State;
 
 impl Admin {
@@ -89,17 +89,53 @@ pub(super) struct Named {
     name: String,
 }
 
-pub(super) async fn remove(admin: Shared, Json(Named { name }): Json<Named>) -> Answer {
-    let kept = on_disk(&admin, move |admin| {
-        let account = admin.account(&name)?;
-        admin.state.sharing.remove_account(account.id)?;
+#[derive(Deserialize)]
+pub(super) struct UserToRemove {
+    name: String,
+    /// Only tell what would be done.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+pub(super) async fn remove(admin: Shared, Json(wish): Json<UserToRemove>) -> Answer {
+    let answer = on_disk(&admin, move |admin| {
+        let account = admin.account(&wish.name)?;
+        let (sharing, name) = (&admin.state.sharing, account.name.as_str());
+        let accounts = sharing.accounts()?;
+        if account.owner && accounts.iter().filter(|account| account.owner).count() == 1 {
+            return Err(last_owner(name));
+        }
+        let shares = sharing.granted_by(account.id)?.len() + sharing.granted_to(account.id)?.len();
+        let answer = json!({
+            "removed": !wish.dry_run,
+            "links": sharing.links(LinksOf::Account(account.id))?.len(),
+            "shares": shares,
+            "sessions": sharing.sessions(account.id)?.len(),
+            "app_passwords": sharing.app_passwords(account.id)?.len(),
+            "files_stay_in": admin.state.layout.volume.join(name),
+        });
+        if wish.dry_run {
+            return Ok(answer);
+        }
+        let removed = sharing.remove_account(account.id);
+        // Somebody may have been faster since the look above.
+        if matches!(removed, Err(SharingError::LastOwner(_))) {
+            return Err(last_owner(name));
+        }
+        removed?;
         web::retire_spaces_of(&admin.state.files, account.id)?;
-        admin.note(Action::AccountRemove, account.name.as_str(), "")?;
-        Ok(admin.state.layout.volume.join(account.name.as_str()))
+        admin.note(Action::AccountRemove, name, "")?;
+        Ok(answer)
     });
-    Ok(Json(
-        json!({ "removed": true, "files_stay_in": kept.await? }),
-    ))
+    Ok(Json(answer.await?))
+}
+
+fn last_owner(name: &str) -> Failure {
+    Failure::new(
+        Kind::Refused,
+        format!("{name} is the only owner of this node, and a node needs one"),
+    )
+    .hint("first make somebody else owner, on the page People or with `cumulet user add NAME --owner`")
 }
 
 #[derive(Deserialize)]
