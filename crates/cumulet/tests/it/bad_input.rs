@@ -21,43 +21,27 @@ fn unharmed(alice: &Client, expected: &[&str]) {
 #[test]
 fn path_tricks_are_refused_by_name() {
     let (node, alice) = alice_at_home();
-    for path in [
-        "/dav/files/alice/../bob/x",
-        "/dav/files/alice/%2e%2e/bob/x",
-        "/dav/files/alice/..%2f..%2fx",
-        "/dav/files/alice/a%2fb",
-        "/dav/files/alice/a%00b",
-        "/dav/files/alice/%ff%fe",
-        "/dav/files/alice/%zz",
-        "/dav/files/alice/.",
-        "/dav/files/alice//x",
-        "/dav/files/alice/.cumulet/x",
-        "/dav/files/alice/.cumulet",
+    for (path, words) in [
+        ("../bob/x", "the segment `..`"),
+        ("%2e%2e/bob/x", "the segment `..`"),
+        ("..%2f..%2fx", "an encoded slash"),
+        ("a%2fb", "an encoded slash"),
+        ("a%00b", "holds NUL"),
+        ("%ff%fe", "is not UTF-8"),
+        ("%zz", "without two hexadecimal digits"),
+        (".", "the segment `.`"),
+        ("/x", "an empty segment (`//`)"),
+        (".cumulet/x", "`.cumulet` is reserved"),
+        (".cumulet", "`.cumulet` is reserved"),
     ] {
-        let reply = alice.put(path, "x");
-        assert!(
-            [400, 403].contains(&reply.status),
-            "{path}: {} {}",
-            reply.status,
-            reply.text()
-        );
-        assert!(!reply.text().is_empty(), "{path}: the refusal says nothing");
+        alice.put(&at(path), "x").assert_says(400, words);
     }
     // Over-long: one name of 256 bytes, and a path beyond any file system.
     let long_name = alice.put(&at(&"n".repeat(256)), "x");
-    assert!(
-        [400, 414].contains(&long_name.status),
-        "{}",
-        long_name.text()
-    );
-    assert!(
-        long_name.text().contains("255"),
-        "the limit is named: {}",
-        long_name.text()
-    );
+    long_name.assert_says(400, "256 bytes long, the limit is 255");
     let long_path = vec!["d"; 5000].join("/");
     let reply = alice.put(&at(&long_path), "x");
-    assert!([400, 414].contains(&reply.status), "{}", reply.status);
+    reply.assert_says(414, "the limit is 8192");
     unharmed(&alice, &[]);
     assert!(!node.folder().join("bob").exists());
     assert!(!node.folder().join("x").exists());
@@ -67,27 +51,28 @@ fn path_tricks_are_refused_by_name() {
 fn destinations_are_checked_like_paths() {
     let (_node, alice) = alice_at_home();
     alice.put(&at("file"), "1").assert_status(201);
-    for (destination, allowed) in [
-        ("/dav/files/alice/../../etc/passwd", &[400, 403][..]),
-        ("/dav/files/alice/a%2fb", &[400]),
-        ("/dav/files/alice/a%00", &[400]),
-        ("http://example.com/dav/files/alice/x", &[502, 400]),
-        ("/elsewhere", &[400, 403, 404, 409, 502]),
-        ("/dav/files/nobody/x", &[403, 404, 409]),
-        ("not a url", &[400]),
+    let outside = "http://example.com/dav/files/alice/x";
+    for (destination, status, words) in [
+        ("/dav/files/alice/../../etc/passwd", 400, "the segment `..`"),
+        ("/dav/files/alice/a%2fb", 400, "an encoded slash"),
+        ("/dav/files/alice/a%00", 400, "holds NUL"),
+        (outside, 502, "on another server"),
+        ("/elsewhere", 404, "nothing at this address"),
+        ("/dav/files/nobody/x", 404, "nothing at this address"),
+        (
+            "not a url",
+            400,
+            "neither an http or https address nor a path",
+        ),
     ] {
         let reply = alice
             .request("MOVE", &at("file"))
             .header("Destination", destination)
             .send();
-        assert!(
-            allowed.contains(&reply.status),
-            "{destination}: {} {}",
-            reply.status,
-            reply.text()
-        );
+        reply.assert_says(status, words);
     }
-    alice.call("MOVE", &at("file")).assert_status(400);
+    let without = alice.call("MOVE", &at("file"));
+    without.assert_says(400, "the Destination header is missing");
     unharmed(&alice, &["file"]);
 }
 
@@ -105,14 +90,18 @@ fn xml_bombs_and_deep_nesting_are_refused_at_once() {
     );
     let began = Instant::now();
     for (what, body, words) in [
-        ("entity bomb", bomb.as_str(), "DOCTYPE"),
-        ("deep nesting", &deep, "32"),
-        ("cut off", "<propfind xmlns=\"DAV:\"><prop>", ""),
-        ("not XML", "hello", ""),
+        ("entity bomb", bomb.as_str(), "has a DOCTYPE"),
+        ("deep nesting", &deep, "deeper than 32 elements"),
+        (
+            "cut off",
+            "<propfind xmlns=\"DAV:\"><prop>",
+            "ends inside of an element",
+        ),
+        ("not XML", "hello", "text outside of the root element"),
         (
             "unbound prefix",
             "<D:propfind><D:allprop/></D:propfind>",
-            "",
+            "the prefix `D` is not bound",
         ),
     ] {
         let reply = alice
@@ -121,7 +110,7 @@ fn xml_bombs_and_deep_nesting_are_refused_at_once() {
             .body(body)
             .send();
         assert_eq!(reply.status, 400, "{what}: {}", reply.text());
-        assert!(reply.text().contains(words), "{what}: {}", reply.text());
+        reply.assert_says(400, words);
     }
     let huge = format!(
         "<propfind xmlns=\"DAV:\"><prop>{}</prop></propfind>",
@@ -132,7 +121,7 @@ fn xml_bombs_and_deep_nesting_are_refused_at_once() {
         .header("Depth", "0")
         .body(&huge)
         .send();
-    assert_eq!(reply.status, 413, "{}", reply.text());
+    reply.assert_says(413, "the limit");
     assert!(began.elapsed() < Duration::from_secs(10));
     assert!(testing::resident_kib(node.pid()) < 300 * 1024);
     unharmed(&alice, &[]);
@@ -158,9 +147,8 @@ fn a_body_shorter_than_its_length_leaves_the_old_file() {
         wire.send(head.bytes(true)).unwrap();
         wire.send("only this").unwrap();
         wire.finish_sending();
-        if let Ok(reply) = wire.read_reply("PUT") {
-            assert_eq!(reply.status, 400, "{}", reply.text());
-        }
+        let reply = wire.read_reply("PUT").unwrap();
+        reply.assert_says(400, "The upload broke off before its end");
     }
     // The same with a chunked body that ends in the middle.
     let mut wire = alice.wire();
@@ -170,9 +158,8 @@ fn a_body_shorter_than_its_length_leaves_the_old_file() {
     wire.send(head.bytes(true)).unwrap();
     wire.send("5\r\nhello\r\n10\r\nhalf").unwrap();
     wire.finish_sending();
-    if let Ok(reply) = wire.read_reply("PUT") {
-        assert_eq!(reply.status, 400, "{}", reply.text());
-    }
+    let reply = wire.read_reply("PUT").unwrap();
+    reply.assert_says(400, "The upload broke off before its end");
     assert_eq!(alice.get(&at("file")).expect_status(200).text(), "old");
     unharmed(&alice, &["file"]);
     wait_until("temporary files are gone", Duration::from_secs(10), || {
@@ -196,15 +183,14 @@ fn a_body_longer_than_its_length_ends_where_it_said() {
     wire.send("helloGARBAGE / HTTP/9.9\r\n\r\n").unwrap();
     wire.read_reply("PUT").unwrap().assert_status(201);
     // What follows is a broken request of its own.
-    if let Ok(next) = wire.read_reply("GET") {
-        assert!([400, 405, 505].contains(&next.status), "{next:?}");
-    }
+    wire.read_reply("GET").unwrap().assert_status(400);
     assert_eq!(alice.get(&at("file")).expect_status(200).text(), "hello");
 }
 
 #[test]
 fn contradictory_lengths_are_refused() {
     let (_node, alice) = alice_at_home();
+    // The HTTP library answers these before anything of ours is asked; it sends no text.
     for headers in [
         "Content-Length: 5\r\nContent-Length: 6\r\n",
         "Content-Length: -1\r\n",
@@ -215,12 +201,8 @@ fn contradictory_lengths_are_refused() {
         let head = String::from_utf8(alice.request("PUT", &at("file")).bytes(true)).unwrap();
         let head = head.replace("\r\n\r\n", &format!("\r\n{headers}\r\n"));
         wire.send(head + "hello").unwrap();
-        if let Ok(reply) = wire.read_reply("PUT") {
-            assert!(
-                [400, 413, 501].contains(&reply.status),
-                "{headers:?}: {reply:?}"
-            );
-        }
+        let reply = wire.read_reply("PUT").unwrap();
+        assert_eq!(reply.status, 400, "{headers:?}: {reply:?}");
     }
     unharmed(&alice, &[]);
 }
@@ -246,12 +228,7 @@ fn a_wrong_checksum_leaves_nothing() {
         .header("OC-Checksum", &wrong)
         .body("hello")
         .send();
-    assert!([400, 412].contains(&reply.status), "{}", reply.status);
-    assert!(
-        reply.text().to_lowercase().contains("checksum"),
-        "{}",
-        reply.text()
-    );
+    reply.assert_says(400, "it does not match its checksum");
     unharmed(&alice, &[]);
     let right = "SHA1:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
     alice
@@ -328,9 +305,8 @@ fn headers_without_end_are_refused() {
         .request("GET", &at(""))
         .header("X-Long", &"x".repeat(2 << 20))
         .try_send();
-    if let Ok(reply) = reply {
-        assert!([400, 431].contains(&reply.status), "{}", reply.status);
-    }
+    // The answer of the HTTP library, which has no text.
+    reply.unwrap().assert_status(431);
     unharmed(&alice, &[]);
 }
 
@@ -341,16 +317,16 @@ fn a_symlink_that_leads_out_of_the_space_is_not_there() {
     std::fs::write(&secret, "not for the web").unwrap();
     symlink(&secret, node.space("alice").join("link")).unwrap();
     symlink("/etc", node.space("alice").join("etc")).unwrap();
-    alice.get(&at("link")).assert_status(404);
-    alice.get(&at("etc/passwd")).assert_status(404);
-    alice.propfind(&at("etc"), "1").assert_status(404);
+    for reply in [
+        alice.get(&at("link")),
+        alice.get(&at("etc/passwd")),
+        alice.propfind(&at("etc"), "1"),
+    ] {
+        reply.assert_says(404, "nothing at this address");
+    }
     node.cli(&["check"]);
     let through = alice.put(&at("etc/cumulet-test"), "x");
-    assert!(
-        [403, 404, 409].contains(&through.status),
-        "{}",
-        through.text()
-    );
+    through.assert_says(409, "folder");
     assert!(!std::path::Path::new("/etc/cumulet-test").exists());
     // A write to the link's name must not go through the link.
     let over = alice.put(&at("link"), "mine");
@@ -362,13 +338,20 @@ fn a_symlink_that_leads_out_of_the_space_is_not_there() {
 fn conditions_that_make_no_sense_are_400() {
     let (_node, alice) = alice_at_home();
     alice.put(&at("file"), "1").assert_status(201);
-    for wrong in ["(", "(<urn:x>", "no parentheses", "<a> <b> (<urn:x>)", "()"] {
+    for (wrong, words) in [
+        ("(", "`&lt;`, `[` or `)` expected"),
+        ("(<urn:x>", "`&lt;`, `[` or `)` expected"),
+        ("no parentheses", "`(` or `&lt;` expected"),
+        ("<a> <b> (<urn:x>)", "not followed by its lists"),
+        ("()", "a list is empty"),
+    ] {
         let reply = alice
             .request("PUT", &at("file"))
             .header("If", wrong)
             .body("2")
             .send();
-        assert_eq!(reply.status, 400, "{wrong:?}: {}", reply.text());
+        reply.assert_says(400, "the If header cannot be read");
+        reply.assert_says(400, words);
     }
     assert_eq!(alice.get(&at("file")).text(), "1");
 }
@@ -377,16 +360,21 @@ fn conditions_that_make_no_sense_are_400() {
 fn unknown_methods_and_addresses_are_said_to_be_so() {
     let (_node, alice) = alice_at_home();
     let reply = alice.call("BREW", &at("coffee"));
-    assert!([405, 501].contains(&reply.status), "{}", reply.status);
-    alice.get("/no/such/page").assert_status(404);
-    alice.call("MKCOL", &at("a/b/c")).assert_status(409);
-    alice.put(&at("a/b/c"), "x").assert_status(409);
-    alice
+    reply.assert_says(405, "does not do that");
+    let missing = alice.get("/no/such/page");
+    missing.assert_says(404, "nothing at this address");
+    for reply in [
+        alice.call("MKCOL", &at("a/b/c")),
+        alice.put(&at("a/b/c"), "x"),
+    ] {
+        reply.assert_says(409, "Make the folder first");
+    }
+    let with_body = alice
         .request("MKCOL", &at("x"))
         .header("Content-Type", "text/x")
         .body("body")
-        .send()
-        .assert_status(415);
+        .send();
+    with_body.assert_says(415, "MKCOL takes no body");
 }
 
 #[test]

@@ -29,11 +29,12 @@ fn a_full_disk_is_507_and_loses_nothing() {
         }
         assert!(kept.len() < 64, "a disk of 48 MiB took {} MiB", kept.len());
     };
-    refused.assert_status(507);
-    assert!(!refused.text().is_empty(), "the refusal says nothing");
-    // A chunked body of unknown length fills the disk in the middle of the stream.
-    let mut wire = alice.wire();
-    let head = alice
+    refused.assert_says(507, "The disk is full. Free some space");
+    // A chunked body of unknown length fills the disk in the middle of the stream. Over plain HTTP,
+    // because the TLS library reads no answer once a write has failed.
+    let plain = node.http().basic("alice", PASSWORD);
+    let mut wire = plain.wire();
+    let head = plain
         .request("PUT", &at("stream"))
         .header("Transfer-Encoding", "chunked");
     wire.send(head.bytes(true)).unwrap();
@@ -46,9 +47,8 @@ fn a_full_disk_is_507_and_loses_nothing() {
         }
     }
     wire.send("0\r\n\r\n").ok();
-    if let Ok(reply) = wire.read_reply("PUT") {
-        reply.assert_status(507);
-    }
+    let reply = wire.read_reply("PUT").unwrap();
+    reply.assert_says(507, "The disk is full. Free some space");
     for (name, bytes) in &kept {
         assert_eq!(
             &alice.get(&at(name)).expect_status(200).body,
@@ -94,7 +94,8 @@ fn r04_a_pulled_volume_is_away_and_comes_back_whole() {
     });
     let away = alice.get(&at("Photos/new"));
     away.assert_says(503, "not connected");
-    alice.put(&at("Photos/late"), "x").assert_status(503);
+    let late = alice.put(&at("Photos/late"), "x");
+    late.assert_says(503, "not connected");
     // The rest goes on, and nothing was taken for deleted.
     assert_eq!(
         alice.get(&at("elsewhere")).expect_status(200).text(),
@@ -138,7 +139,9 @@ fn a_node_starts_without_its_pulled_volume() {
     disk.pull();
     node.start();
     let alice = node.https().basic("alice", PASSWORD);
-    alice.get(&at("Photos/photo")).assert_status(503);
+    alice
+        .get(&at("Photos/photo"))
+        .assert_says(503, "not connected");
     alice.put(&at("home"), "works").assert_status(201);
     disk.plug();
     wait_until("the volume is back", Duration::from_secs(15), || {
@@ -165,12 +168,7 @@ fn a_read_only_folder_refuses_writes_and_serves_reads() {
         alice.call("DELETE", &at("Photos/photo")),
         alice.call("MKCOL", &at("Photos/folder")),
     ] {
-        reply.assert_status(403);
-        assert!(
-            reply.text().to_lowercase().contains("read"),
-            "{}",
-            reply.text()
-        );
+        reply.assert_says(403, "The disk or folder can only be read");
     }
     assert_eq!(
         alice.get(&at("Photos/photo")).expect_status(200).text(),
@@ -192,8 +190,8 @@ fn an_unwritable_folder_on_the_disk_is_a_refusal_and_not_a_crash() {
     let replaced = alice.put(&at("fixed/file"), "2");
     let read = alice.get(&at("fixed/file"));
     run(Command::new("chattr").arg("-i").arg(&folder));
-    refused.assert_status(403);
-    replaced.assert_status(403);
+    refused.assert_says(403, "The disk or folder can only be read");
+    replaced.assert_says(403, "The disk or folder can only be read");
     assert_eq!(read.expect_status(200).text(), "1");
     alice.put(&at("fixed/new"), "x").assert_status(201);
     node.cli(&["check"]).ok();

@@ -69,8 +69,16 @@ pub(super) async fn whole(mut body: Body, limit: usize) -> Step<Bytes> {
     })
 }
 
-/// Streams a body into `staging`, at most `room` bytes.
-pub(super) async fn stream(mut body: Body, staging: Staging, room: u64) -> Step<Staging> {
+/// How much a body may bring.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) bytes: u64,
+    /// The quota is what bounds it, not the disk.
+    pub(super) by_quota: bool,
+}
+
+/// Streams a body into `staging`, at most `room`.
+pub(super) async fn stream(mut body: Body, staging: Staging, room: Room) -> Step<Staging> {
     let mut writing: Option<JoinHandle<Step<Staging>>> = None;
     let mut idle = Some(staging);
     let mut pieces: Vec<Bytes> = Vec::new();
@@ -84,10 +92,14 @@ pub(super) async fn stream(mut body: Body, staging: Staging, room: u64) -> Step<
             received += data.len() as u64;
             pieces.push(data);
         }
-        if received > room {
-            return Err(no_room(Refusal::OverQuota {
-                need: received,
-                available: room,
+        if received > room.bytes {
+            return Err(no_room(if room.by_quota {
+                Refusal::OverQuota {
+                    need: received,
+                    available: room.bytes,
+                }
+            } else {
+                Refusal::DiskFull
             }));
         }
         if held >= PIECE_BYTES || (ended && held > 0) {

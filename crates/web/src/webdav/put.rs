@@ -41,8 +41,8 @@ struct Opened {
     spot: Spot,
     conditions: Conditions,
     staging: Staging,
-    /// Bytes that the quota and the volume still take.
-    room: u64,
+    /// What the quota and the volume still take.
+    room: body::Room,
 }
 
 pub(super) async fn put(request: Request) -> Step<Response<Body>> {
@@ -164,11 +164,18 @@ fn open(context: &Context, plan: &Plan) -> Step<Opened> {
     }
     // A known length was checked; an unknown one must not fill the disk first.
     let room = match plan.length {
-        Some(_) => u64::MAX,
+        Some(_) => body::Room {
+            bytes: u64::MAX,
+            by_quota: false,
+        },
         None => {
             let old = spot.entry.as_ref().map_or(0, |entry| entry.size);
             let usage = app.files.usage(spot.space.id)?;
-            usage.available.saturating_add(old)
+            let left = usage.quota.map(|quota| quota.saturating_sub(usage.used));
+            body::Room {
+                bytes: usage.available.saturating_add(old),
+                by_quota: left.is_some_and(|left| left <= usage.available),
+            }
         }
     };
     Ok(Opened {
