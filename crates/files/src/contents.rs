@@ -6,9 +6,8 @@
 //! and repeated at any step.
 
 use std::collections::HashMap;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use pool::{FileKind, FileStat, Spot, TempName, Volume, VolumeError};
@@ -16,8 +15,8 @@ use protocol::Fid;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::disk::stat_path;
-use crate::intent::{Displaced, Intent, Source};
-use crate::stage::NEW_FILE_MODE;
+use crate::intent::{Intent, Source};
+use crate::stage::{rights_of, rights_of_new};
 use crate::{Files, FilesError};
 
 /// A file that was made anew.
@@ -215,11 +214,14 @@ fn renew(
         at: temp.name.to_string(),
         source,
     };
-    let mode = match (&intent.displaced, stat_path(volume, &intent.target)?) {
-        (Some(Displaced { .. }), Some(old)) => old.mode & 0o777,
-        (_, _) => NEW_FILE_MODE,
-    };
-    fill(&temp.file, content, mode, *mtime_ns).map_err(io)?;
+    let old = intent.displaced.as_ref();
+    let rights = old
+        .and_then(|_| rights_of(volume, &intent.target))
+        .unwrap_or_else(|| rights_of_new(volume, &intent.target));
+    rights
+        .give(&temp.file)
+        .and_then(|()| fill(&temp.file, content, *mtime_ns))
+        .map_err(io)?;
     volume.flush(&temp.file)?;
     let stat = FileStat::of(&temp.file).map_err(io)?;
     Ok(Some(Renewed {
@@ -231,8 +233,7 @@ fn renew(
     }))
 }
 
-fn fill(mut file: &File, content: &[u8], mode: u32, mtime_ns: i64) -> std::io::Result<()> {
-    file.set_permissions(Permissions::from_mode(mode))?;
+fn fill(mut file: &File, content: &[u8], mtime_ns: i64) -> std::io::Result<()> {
     file.write_all(content)?;
     let since = Duration::from_nanos(mtime_ns.unsigned_abs());
     let mtime = if mtime_ns >= 0 {

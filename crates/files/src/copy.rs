@@ -8,8 +8,8 @@ use protocol::{EntryName, Fid, Seq, TreePath};
 
 use crate::commit::{Job, placing};
 use crate::decide::{Over, Plan, What, operation_key};
-use crate::stage::{NEW_FILE_MODE, Staged};
-use crate::walk::{Spotted, walk};
+use crate::stage::{Staged, io_refusal, rights_of, rights_of_new};
+use crate::walk::walk;
 use crate::{
     Action, At, Author, Change, Conditions, Done, Files, FilesError, Kind, Op, ReadError, Refusal,
 };
@@ -228,14 +228,13 @@ impl Files {
     fn stage_copy(&self, fid: Fid, to: &At) -> Result<(Staged, protocol::Timestamp), Refusal> {
         let content = self.open_content(fid).map_err(read_refusal)?;
         let (target, _) = self.0.db.read(|tx| walk(tx, to)?.slot(to))?;
-        let staging = self.stage_at(&target)?;
+        let volume = self.writable(target.volume)?;
+        let source = pool::FileStat::of(&content.file);
+        let source = source.map_err(|source| io_refusal("look at", source))?;
+        let rights = rights_of_new(volume.as_ref(), &target.path).with_mode_of(&source);
+        let staging = self.stage_on(target.volume, volume, &rights)?;
         let staged = staging.copy_from(&content.file, content.entry.hash)?;
         Ok((staged, content.entry.mtime))
-    }
-
-    fn stage_at(&self, target: &Spotted) -> Result<crate::Staging, Refusal> {
-        let volume = self.writable(target.volume)?;
-        self.stage_on(target.volume, volume, NEW_FILE_MODE)
     }
 
     /// All entries below a folder, each folder before what it holds.
@@ -345,7 +344,11 @@ impl Files {
             .into_iter()
             .find(|version| version.rev == rev)
             .and_then(|version| version.hash);
-        let staged = self.stage_at(&spotted)?.copy_from(&file, hash)?;
+        let volume = self.writable(spotted.volume)?;
+        let rights = rights_of(volume.as_ref(), &spotted.path)
+            .unwrap_or_else(|| rights_of_new(volume.as_ref(), &spotted.path));
+        let staging = self.stage_on(spotted.volume, volume, &rights)?;
+        let staged = staging.copy_from(&file, hash)?;
         let what = staged.facts(None)?;
         let job = Job {
             plan: placing(at, what, Over::Version, Action::RestoreVersion),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use protocol::{AccountId, EntryName, Fid, Hash, Seq, SpaceId, Timestamp, VolumeId};
 use rusqlite::{Connection, Row as SqlRow, params};
 
-use pool::{HistoryName, TempName, VolumePath};
+use pool::{Folder, HistoryName, TempName, VolumePath};
 
 use crate::row::{bad_column, kind_number, kind_of, name_at};
 use crate::{Action, Author, FilesError, Kind};
@@ -344,15 +344,17 @@ impl Intent {
         }
     }
 
-    /// The folders whose entries the change touches, to be flushed later.
-    pub(crate) fn folders(&self) -> Vec<VolumePath> {
+    /// The folders whose entries the change touches, to be flushed later; where something comes
+    /// to before where it comes from.
+    pub(crate) fn folders(&self) -> Vec<Folder> {
+        let shelf = self.history.as_ref().and_then(HistoryName::folder);
+        let target = self.target.parent().map(Folder::from);
         let from = match &self.source {
-            Source::Path { path, .. } => path.parent(),
-            Source::Nothing | Source::Temp { .. } | Source::NewFolder | Source::History { .. } => {
-                None
-            }
+            Source::Path { path, .. } => path.parent().map(Folder::from),
+            Source::History { name, .. } => name.folder(),
+            Source::Nothing | Source::Temp { .. } | Source::NewFolder => None,
         };
-        self.target.parent().into_iter().chain(from).collect()
+        shelf.into_iter().chain(target).chain(from).collect()
     }
 }
 

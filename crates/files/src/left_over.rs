@@ -118,7 +118,9 @@ impl Files {
         absent(home.remove(Spot::History(&aside)))?;
         let folder = VolumePath::top().join(name);
         absent(home.rename(Spot::Path(&folder), Spot::History(&aside)))?;
-        home.sync_folders(&[VolumePath::top()])?;
+        let shelf = aside.folder().into_iter();
+        let folders: Vec<_> = shelf.chain([VolumePath::top().into()]).collect();
+        home.sync_folders(&folders)?;
         absent(home.remove(Spot::History(&aside)))?;
         Ok(())
     }

@@ -30,6 +30,7 @@ mod left_over;
 mod lock;
 mod log;
 mod look;
+mod note;
 mod op;
 mod outside;
 mod read;

@@ -12,8 +12,8 @@ use protocol::{Fid, VolumeId};
 
 use crate::disk::{Resumed, resume};
 use crate::intent::{self, Intent, Source};
+use crate::note::Note;
 use crate::record::settle_ctime;
-use crate::wave::Note;
 use crate::{Files, FilesError, Recovery};
 
 impl Files {

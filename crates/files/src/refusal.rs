@@ -170,6 +170,19 @@ pub enum Refusal {
     Internal(#[from] FilesError),
 }
 
+impl Refusal {
+    /// The same after the bytes sent could not be kept.
+    pub(crate) fn without_version(self) -> Self {
+        if let Self::ConditionFailed { current, .. } = self {
+            return Self::ConditionFailed {
+                current,
+                kept_version: false,
+            };
+        }
+        self
+    }
+}
+
 impl From<database::DatabaseError> for Refusal {
     fn from(error: database::DatabaseError) -> Self {
         Self::Internal(error.into())

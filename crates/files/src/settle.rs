@@ -7,14 +7,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use pool::{FileStat, Spot, Volume, VolumeError, VolumePath};
+use pool::{FileStat, Folder, Spot, Volume, VolumeError};
 use protocol::{Fid, VolumeId};
 
 use crate::disk::{Resumed, resume};
 use crate::intent::{Intent, remove};
+use crate::note::{Finished, Note, Wrote};
 use crate::record::settle_ctime;
 use crate::reserve::Reserved;
-use crate::wave::Note;
 use crate::{Files, FilesError, Inner, Kind};
 
 /// So many finished changes are settled at the next look, without waiting for the interval.
@@ -29,53 +29,10 @@ const FILES_MAX: usize = 16;
 /// So many intents go away in one transaction.
 const FORGET_PIECE: usize = 256;
 
-/// A finished change that waits for its flush.
-pub(crate) struct Finished {
-    id: i64,
-    volume: VolumeId,
-    /// The folders that it touched.
-    folders: Vec<VolumePath>,
-    moves: bool,
-    /// What it wrote, if its intent holds the content and the file is yet to be flushed.
-    wrote: Option<Wrote>,
-}
-
-struct Wrote {
-    fid: Fid,
-    target: VolumePath,
-    stat: Option<FileStat>,
-}
-
-impl Finished {
-    /// `stat` is that of the target.
-    pub(crate) fn of(intent: &Intent, stat: Option<FileStat>) -> Self {
-        let fid = intent.fid.filter(|_| intent.is_written());
-        let wrote = fid.map(|fid| Wrote {
-            fid,
-            target: intent.target.clone(),
-            stat: stat.filter(|stat| Some(stat.inode) == intent.source.inode()),
-        });
-        Self {
-            wrote,
-            id: intent.id,
-            volume: intent.volume,
-            folders: intent.folders(),
-            moves: intent.moves(),
-        }
-    }
-}
-
-impl Finished {
-    fn written(&self) -> Option<(Fid, FileStat)> {
-        let wrote = self.wrote.as_ref()?;
-        Some((wrote.fid, wrote.stat?))
-    }
-}
-
 /// What finished changes touched on one volume.
 #[derive(Default)]
 struct Touched<'a> {
-    folders: BTreeSet<&'a VolumePath>,
+    folders: BTreeSet<&'a Folder>,
     wrote: Vec<&'a Wrote>,
 }
 

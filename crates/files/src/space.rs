@@ -26,7 +26,8 @@ impl Files {
             .get(HOME)
             .ok_or_else(|| FilesError::Unknown("the home volume".into()))?;
         let folder = VolumePath::top().join(name);
-        let stat = match home.make_folder(&folder) {
+        // Private by default: what is made inside takes after it.
+        let stat = match home.make_private_folder(&folder) {
             Ok(stat) => stat,
             Err(VolumeError::Taken { action, at }) => home
                 .stat(Spot::Path(&folder))?
@@ -34,7 +35,7 @@ impl Files {
                 .ok_or(VolumeError::NotAFolder { action, at })?,
             Err(error) => return Err(error.into()),
         };
-        home.sync_folders(&[VolumePath::top()])?;
+        home.sync_folders(&[VolumePath::top().into()])?;
         let mut epoch = [0; 8];
         getrandom::fill(&mut epoch).map_err(|_| FilesError::Random)?;
         // SQLite holds signed numbers; one bit less of chance is no loss.

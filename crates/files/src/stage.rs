@@ -5,22 +5,18 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::{Hash, Timestamp, VolumeId};
 use sha1::Digest;
 
-use pool::{Spot, Temp, TempName, Volume, VolumeError};
+use pool::{Rights, Spot, Temp, TempName, Volume, VolumeError, VolumePath};
 
 use crate::decide::What;
 use crate::refusal::{blake3_mismatch, mismatch, volume_refusal};
 use crate::walk::{HOME, walk};
 use crate::{At, Files, FilesError, Kind, Refusal};
-
-/// Permissions of a new file.
-pub(crate) const NEW_FILE_MODE: u32 = 0o644;
 
 /// Bytes written to the volume at once.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -111,12 +107,11 @@ impl Files {
             return Err(Refusal::IsAFolder);
         }
         let volume = self.writable(spotted.volume)?;
-        // New content of a file keeps its permissions, such as the execute bit.
-        let mode = match volume.stat(Spot::Path(&spotted.path)) {
-            Ok(Some(stat)) if exists => stat.mode & 0o777,
-            Ok(_) | Err(_) => NEW_FILE_MODE,
-        };
-        self.stage_on(spotted.volume, volume, mode)
+        let kept = exists.then(|| rights_of(volume.as_ref(), &spotted.path));
+        let rights = kept
+            .flatten()
+            .unwrap_or_else(|| rights_of_new(volume.as_ref(), &spotted.path));
+        self.stage_on(spotted.volume, volume, &rights)
     }
 
     /// Opens a place for new bytes on a volume.
@@ -124,7 +119,7 @@ impl Files {
         &self,
         volume_id: VolumeId,
         volume: Arc<dyn Volume>,
-        mode: u32,
+        rights: &Rights,
     ) -> Result<Staging, Refusal> {
         let Temp { name, file } = volume.temp().map_err(volume_refusal)?;
         let staging = Staging {
@@ -140,10 +135,8 @@ impl Files {
             sha1: None,
             full: false,
         };
-        staging
-            .file
-            .set_permissions(std::fs::Permissions::from_mode(mode))
-            .map_err(|source| io_refusal("set the mode of", source))?;
+        let given = rights.give(&staging.file);
+        given.map_err(|source| io_refusal("set the mode of", source))?;
         Ok(staging)
     }
 }
@@ -315,6 +308,24 @@ impl Staged {
     /// The temporary file belongs to an intent now.
     pub(crate) fn hand_over(mut self) {
         self.temp.name.take();
+    }
+}
+
+/// New content of a file keeps its owner and permissions; `None` if no file is there.
+pub(crate) fn rights_of(volume: &dyn Volume, path: &VolumePath) -> Option<Rights> {
+    let opened = volume.open(Spot::Path(path)).ok();
+    opened.and_then(|file| Rights::of(&file).ok()).or_else(|| {
+        let stat = volume.stat(Spot::Path(path)).ok().flatten()?;
+        Some(Rights::of_stat(&stat))
+    })
+}
+
+/// A new file is as its folder is.
+pub(crate) fn rights_of_new(volume: &dyn Volume, path: &VolumePath) -> Rights {
+    let folder = path.parent().unwrap_or_else(VolumePath::top);
+    match volume.stat(Spot::Path(&folder)) {
+        Ok(Some(stat)) => Rights::below(&stat),
+        Ok(None) | Err(_) => Rights::private(),
     }
 }
 

@@ -15,11 +15,11 @@ use crate::commit::{Ended, Ready};
 use crate::decide::{Plan, Request, Verdict, decide};
 use crate::disk::{Fault, carry_out, put_aside};
 use crate::intent::{Fate, Intent, Source};
+use crate::note::{Finished, Note};
 use crate::record::{Carried, REASON_OUTSIDE, REASON_REFUSED, Recorder};
 use crate::refusal::volume_refusal;
 use crate::reserve::Reserved;
 use crate::row;
-use crate::settle::Finished;
 use crate::stage::{Staged, system_time};
 use crate::{Author, Done, Files, FilesError, Kind, Refusal};
 
@@ -142,11 +142,12 @@ impl Files {
             Verdict::Refused(refusal, None) => Acted::ended(index, Ended::Answer(Err(refusal))),
             Verdict::Refused(refusal, Some(intent)) => {
                 let flushed = hand_over(job.staged, flushed);
-                let outcome = match self.set_aside(&intent, flushed.is_ok()) {
+                let kept = flushed.and_then(|()| self.set_aside(&intent));
+                let outcome = match kept {
                     Ok(()) => Outcome::Kept(refusal, None),
                     Err(error) => {
                         tracing::warn!(%error, path = %intent.path, "refused content was not kept");
-                        Outcome::Undone(refusal)
+                        Outcome::Undone(refusal.without_version())
                     }
                 };
                 Acted::step(index, intent, outcome, reserved, None)
@@ -166,11 +167,12 @@ impl Files {
         }
     }
 
-    fn set_aside(&self, intent: &Intent, flushed: bool) -> Result<(), pool::VolumeError> {
-        match self.0.volumes.get(intent.volume) {
-            Some(volume) if flushed => put_aside(volume.as_ref(), intent),
-            Some(_) | None => Ok(()),
-        }
+    /// Refused content becomes a version only if it is there to stay.
+    fn set_aside(&self, intent: &Intent) -> Result<(), Refusal> {
+        let volume = self.0.volumes.get(intent.volume);
+        let volume =
+            volume.ok_or_else(|| FilesError::Unknown(format!("volume {}", intent.volume)))?;
+        put_aside(volume.as_ref(), intent).map_err(volume_refusal)
     }
 
     fn carry(&self, intent: &Intent, flushed: Result<(), Refusal>) -> Outcome {
@@ -228,7 +230,7 @@ impl Files {
     /// it could be done again.
     fn settle_folder(&self, volume: &dyn Volume, intent: &Intent) -> Result<(), pool::VolumeError> {
         match (&intent.source, intent.target.parent()) {
-            (Source::NewFolder, Some(parent)) => volume.sync_folders(&[parent]),
+            (Source::NewFolder, Some(parent)) => volume.sync_folders(&[parent.into()]),
             (
                 Source::NewFolder
                 | Source::Nothing
@@ -508,25 +510,6 @@ impl Files {
     /// Tells the scanner to look at a folder.
     pub(crate) fn hint(&self, volume: VolumeId, folder: Option<VolumePath>) {
         self.0.hints.push(volume, folder);
-    }
-}
-
-/// What transaction B is told about an intent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Note {
-    Carried(Carried),
-    Refused,
-    Outside(Option<FileStat>),
-    Undone,
-}
-
-impl Note {
-    /// True if the record takes the intent away at once, so that nothing could be done again.
-    pub(crate) fn ends(&self, intent: &Intent) -> bool {
-        match self {
-            Self::Carried(_) => matches!(intent.source, Source::NewFolder),
-            Self::Refused | Self::Outside(_) | Self::Undone => true,
-        }
     }
 }
 

@@ -143,6 +143,10 @@ pub struct FileStat {
     pub links: u64,
     /// Permission bits.
     pub mode: u32,
+    /// User number of the owner.
+    pub owner: u32,
+    /// Group number.
+    pub group: u32,
 }
 
 impl FileStat {
@@ -192,6 +196,8 @@ impl FileStat {
             },
             links: stat.st_nlink as u64,
             mode: stat.st_mode & 0o7777,
+            owner: stat.st_uid,
+            group: stat.st_gid,
         }
     }
 }

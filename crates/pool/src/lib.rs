@@ -18,6 +18,7 @@ mod local;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
 mod path;
+mod rights;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod watch;
@@ -30,7 +31,8 @@ pub use facts::{
     BadUuid, Facts, FileKind, FileStat, Identity, Item, Space, Temp, VolumeState, VolumeUuid,
 };
 pub use local::{LocalVolume, Options};
-pub use path::{BadPlace, HistoryName, Spot, TempName, VolumePath};
+pub use path::{BadPlace, Folder, HistoryName, Shelf, Spot, TempName, VolumePath};
+pub use rights::Rights;
 
 /// A place for files; see the crate's head for its invariants.
 pub trait Volume: Send + Sync {
@@ -60,9 +62,10 @@ pub trait Volume: Send + Sync {
     /// work with other writers that wait for the same.
     fn flush(&self, file: &File) -> Result<(), VolumeError>;
 
-    /// Makes renames, new folders and removals in these folders durable, in `tmp` and `history`
-    /// too. A folder that is gone meanwhile counts as done.
-    fn sync_folders(&self, folders: &[VolumePath]) -> Result<(), VolumeError>;
+    /// Makes renames, new folders and removals in these folders durable, in `tmp` and the top of
+    /// `history` too, but on none of its shelves that is not named. A folder that is gone
+    /// meanwhile counts as done.
+    fn sync_folders(&self, folders: &[Folder]) -> Result<(), VolumeError>;
 
     /// Makes everything on the volume durable.
     fn sync_all(&self) -> Result<(), VolumeError>;
@@ -81,8 +84,12 @@ pub trait Volume: Send + Sync {
     /// that the content is unknown.
     fn list(&self, at: &VolumePath) -> Result<Vec<Item>, VolumeError>;
 
-    /// Makes a folder whose parent exists.
+    /// Makes a folder whose parent exists; its mode and, for root, its owner and group are as the
+    /// parent's.
     fn make_folder(&self, at: &VolumePath) -> Result<FileStat, VolumeError>;
+
+    /// Makes a folder that nobody else on this computer may look into.
+    fn make_private_folder(&self, at: &VolumePath) -> Result<FileStat, VolumeError>;
 
     /// Renames a file or a folder; never replaces ([`VolumeError::Taken`]).
     fn rename(&self, from: Spot<'_>, to: Spot<'_>) -> Result<(), VolumeError>;

@@ -153,6 +153,46 @@ impl HistoryName {
     pub(crate) fn shelf(&self) -> Option<&str> {
         self.0.split_once('/').map(|(shelf, _)| shelf)
     }
+
+    /// The shelf that the name lies on; `None` if it lies in `history` itself.
+    #[must_use]
+    pub fn folder(&self) -> Option<Folder> {
+        self.shelf().map(|shelf| Folder::Shelf(Shelf(shelf.into())))
+    }
+}
+
+/// A folder in `history`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shelf(String);
+
+impl Shelf {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A folder of a volume whose changes are to become durable.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Folder {
+    /// One that people see.
+    Visible(VolumePath),
+    /// One in `history`.
+    Shelf(Shelf),
+}
+
+impl From<VolumePath> for Folder {
+    fn from(path: VolumePath) -> Self {
+        Self::Visible(path)
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Visible(path) => path.fmt(f),
+            Self::Shelf(shelf) => write!(f, "history/{}", shelf.0),
+        }
+    }
 }
 
 impl fmt::Display for HistoryName {

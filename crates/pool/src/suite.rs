@@ -91,7 +91,7 @@ fn a_temporary_file_becomes_visible_whole(volume: &dyn Volume) {
     volume
         .rename(Spot::Temp(&temp.name), Spot::Path(&at))
         .expect("rename");
-    volume.sync_folders(&[path("")]).expect("sync");
+    volume.sync_folders(&[path("").into()]).expect("sync");
     let stat = volume.stat(Spot::Path(&at)).expect("stat").expect("there");
     assert_eq!(before.expect("there").inode, stat.inode);
     assert_eq!((stat.kind, stat.size), (FileKind::File, 5));

@@ -171,6 +171,8 @@ mod tests {
                 kind,
                 links: 1,
                 mode: 0o644,
+                owner: 0,
+                group: 0,
             },
         }
     }

@@ -1,17 +1,18 @@
 //! Power cuts on a disk that loses what was not flushed: no acknowledged write is lost, no file is
 //! torn, the catalog agrees with the disk, at whatever operation the cut comes, also in recovery.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use pool::model::ModelVolume;
 use pool::{LocalVolume, Options};
-use protocol::EntryName;
+use protocol::{EntryName, TreePath};
 
 use super::oracle::{Oracle, Random, Real, Step};
-use super::support::{ALICE, database, open, settings};
-use crate::{Files, Space};
+use super::support::{ALICE, author, database, open, settings};
+use crate::{At, Change, Conditions, EtagSet, Expect, Files, Op, Refusal, Space, VersionReason};
 
 struct Machine {
     folder: tempfile::TempDir,
@@ -159,6 +160,82 @@ fn temps(home: &Path) -> usize {
     std::fs::read_dir(home.join(".cumulet/tmp"))
         .unwrap()
         .count()
+}
+
+/// A file system without one ordered journal keeps only what was flushed: the old version and the
+/// deleted file lie on shelves of history, and their intents are gone.
+#[test]
+fn what_history_holds_is_flushed_before_its_intents_go() {
+    for seed in 0..8 {
+        let machine = Machine::new();
+        machine.disk.lose_halves();
+        let files = machine.start();
+        let name = EntryName::new("alice").unwrap();
+        let space = files.create_space(&name, ALICE).unwrap();
+        let real = Real {
+            files: &files,
+            space: &space,
+        };
+        for step in [
+            Step::Put("a".into(), b"one".to_vec()),
+            Step::Put("b".into(), b"deleted".to_vec()),
+            Step::Put("a".into(), b"two".to_vec()),
+            Step::Delete("b".into()),
+        ] {
+            real.take(&step).unwrap();
+        }
+        files.settle().unwrap();
+        stop(files);
+        machine.disk.crash(seed);
+        let files = machine.start();
+        assert_eq!(files.trash(space.id).unwrap().len(), 1);
+        assert_eq!(files.check(true).unwrap(), [], "seed {seed}");
+        stop(files);
+    }
+}
+
+/// The answer to a refused write does not promise a version that is not there.
+#[test]
+fn refused_content_that_cannot_be_flushed_is_not_called_kept() {
+    let machine = Machine::new();
+    let files = machine.start();
+    let name = EntryName::new("alice").unwrap();
+    let space = files.create_space(&name, ALICE).unwrap();
+    let at = At {
+        space: space.id,
+        path: TreePath::parse("/f").unwrap(),
+    };
+    let put = |content: &[u8], if_match| {
+        let mut staging = files.stage(&at).unwrap();
+        staging.write_all(content).unwrap();
+        let op = Op::new(Change::Put {
+            content: staging.finish(Expect::default()).unwrap(),
+            at: at.clone(),
+            mtime: None,
+            no_overwrite: false,
+        });
+        let conditions = Conditions {
+            if_match,
+            ..Conditions::default()
+        };
+        let mut answers = files.commit(&author(), vec![op.when(conditions)]);
+        answers.pop().unwrap()
+    };
+    let first = put(b"one", None).unwrap().entry.unwrap();
+    let second = put(b"two", None).unwrap().entry.unwrap();
+    machine.disk.fail_flushes(true);
+    let refused = put(b"loser", Some(EtagSet::OneOf(vec![first.etag()])));
+    machine.disk.fail_flushes(false);
+    let Err(Refusal::ConditionFailed { kept_version, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(!kept_version);
+    let versions = files.versions(second.fid).unwrap();
+    let is_refused = |version: &crate::Version| version.reason == VersionReason::Refused;
+    assert!(!versions.iter().any(is_refused), "{versions:?}");
+    assert_eq!(files.check(true).unwrap(), []);
+    assert_eq!(temps(&machine.home()), 0);
+    stop(files);
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod left_over;
 mod locks;
 mod oracle;
 mod retention;
+mod rights;
 pub(crate) mod support;
 mod tree;

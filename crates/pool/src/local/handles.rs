@@ -3,23 +3,18 @@
 //! Every operation starts from one of them, so it reaches this volume even if something else is
 //! mounted over its path meanwhile.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
+use super::place::{FOLDER, Folder, Own, Place};
 use super::{flush, marker, probe, swap};
 use crate::path::OWN;
 use crate::{Facts, Identity, Spot, VolumeError, VolumeUuid};
-
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 #[derive(Debug)]
 pub(super) struct Handles {
@@ -29,33 +24,6 @@ pub(super) struct Handles {
     pub(super) facts: Facts,
     device: u64,
     marker_inode: Option<u64>,
-}
-
-/// `.cumulet`'s folders.
-#[derive(Debug)]
-pub(super) struct Own {
-    pub(super) tmp: OwnedFd,
-    pub(super) history: OwnedFd,
-}
-
-/// A folder and a name in it: what the `*at` system calls take.
-pub(super) struct Place<'a> {
-    folder: Folder<'a>,
-    pub(super) name: &'a OsStr,
-}
-
-enum Folder<'a> {
-    Kept(BorrowedFd<'a>),
-    Opened(OwnedFd),
-}
-
-impl Place<'_> {
-    pub(super) fn folder(&self) -> BorrowedFd<'_> {
-        match &self.folder {
-            Folder::Kept(fd) => *fd,
-            Folder::Opened(fd) => fd.as_fd(),
-        }
-    }
 }
 
 impl Handles {
@@ -233,24 +201,6 @@ fn recognize(
     }
 }
 
-impl Own {
-    fn open(own: BorrowedFd<'_>) -> Result<Option<Self>, Errno> {
-        let folder = |name: &str| {
-            match rustix::fs::mkdirat(own, name, Mode::RWXU) {
-                Ok(()) => rustix::fs::fsync(own)?,
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-            rustix::fs::openat(own, name, FOLDER, Mode::empty())
-        };
-        match folder("tmp").and_then(|tmp| Ok((tmp, folder("history")?))) {
-            Ok((tmp, history)) => Ok(Some(Self { tmp, history })),
-            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => Ok(None),
-            Err(errno) => Err(errno),
-        }
-    }
-}
-
 impl flush::Disk for Handles {
     fn flush_file(&self, file: &File) -> Result<(), Errno> {
         rustix::fs::fdatasync(file)
@@ -264,9 +214,4 @@ impl flush::Disk for Handles {
     fn flush_all(&self) -> Result<(), Errno> {
         rustix::fs::syncfs(self.beneath.top())
     }
-}
-
-/// The raw stat of a name in a folder, symbolic links not followed.
-pub(super) fn stat_at(folder: BorrowedFd<'_>, name: &OsStr) -> Result<rustix::fs::Stat, Errno> {
-    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }

@@ -8,6 +8,7 @@ mod copy;
 mod flush;
 mod handles;
 mod marker;
+mod place;
 mod probe;
 mod swap;
 #[cfg(test)]
@@ -22,9 +23,10 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::rights;
 use crate::{
-    Facts, FileKind, FileStat, HistoryName, Identity, Item, Space, Spot, Temp, TempName, Volume,
-    VolumeError, VolumePath, VolumeState, VolumeUuid,
+    Facts, FileKind, FileStat, Folder, HistoryName, Identity, Item, Space, Spot, Temp, TempName,
+    Volume, VolumeError, VolumePath, VolumeState, VolumeUuid,
 };
 use handles::Handles;
 
@@ -150,6 +152,26 @@ impl LocalVolume {
         }
     }
 
+    /// Makes a folder that is private until `open_up` has seen it and its parent.
+    fn make(
+        &self,
+        at: &VolumePath,
+        open_up: impl FnOnce(&File, &FileStat) -> std::io::Result<()>,
+    ) -> Result<FileStat, VolumeError> {
+        let handles = self.handles()?;
+        let fail = |errno| VolumeError::sort_name("make the folder", Spot::Path(at), errno);
+        let place = handles.place(Spot::Path(at)).map_err(fail)?;
+        rustix::fs::mkdirat(place.folder(), place.name, Mode::RWXU).map_err(fail)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(place.folder(), place.name, flags, Mode::empty());
+        let made = File::from(made.map_err(fail)?);
+        let parent = rustix::fs::fstat(place.folder()).map_err(fail)?;
+        open_up(&made, &FileStat::from_raw(&parent))
+            .map_err(|e| VolumeError::sort_io("set the mode of", Spot::Path(at), e))?;
+        let stat = rustix::fs::fstat(&made).map_err(fail)?;
+        Ok(FileStat::from_raw(&stat).told_by(handles.facts))
+    }
+
     fn away(&self, why: &str) -> VolumeError {
         VolumeError::Away {
             root: self.root.clone(),
@@ -268,27 +290,33 @@ impl Volume for LocalVolume {
         flushed.map_err(|errno| VolumeError::sort("flush a file on", self.root.display(), errno))
     }
 
-    fn sync_folders(&self, folders: &[VolumePath]) -> Result<(), VolumeError> {
+    fn sync_folders(&self, folders: &[Folder]) -> Result<(), VolumeError> {
         let handles = self.handles()?;
+        let failed = |errno| VolumeError::sort("flush", self.root.display(), errno);
+        let own = handles.own().map_err(failed)?;
         for folder in folders {
-            let synced = if folder.is_top() {
-                rustix::fs::fsync(handles.beneath.top())
-            } else {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-                let opened = handles.beneath.open(folder.as_path(), flags);
-                opened.and_then(rustix::fs::fsync)
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let synced = match folder {
+                Folder::Visible(path) if path.is_top() => rustix::fs::fsync(handles.beneath.top()),
+                Folder::Visible(path) => {
+                    let opened = handles.beneath.open(path.as_path(), flags);
+                    opened.and_then(rustix::fs::fsync)
+                }
+                Folder::Shelf(shelf) => {
+                    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let opened =
+                        rustix::fs::openat(&own.history, shelf.as_str(), flags, Mode::empty());
+                    opened.and_then(rustix::fs::fsync)
+                }
             };
             match synced {
                 Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(errno) => return Err(VolumeError::sort("flush", folder, errno)),
             }
         }
-        let own = handles.own();
-        own.and_then(|own| {
-            rustix::fs::fsync(&own.tmp)?;
-            rustix::fs::fsync(&own.history)
-        })
-        .map_err(|errno| VolumeError::sort("flush", self.root.display(), errno))
+        rustix::fs::fsync(&own.tmp)
+            .and_then(|()| rustix::fs::fsync(&own.history))
+            .map_err(failed)
     }
 
     fn sync_all(&self) -> Result<(), VolumeError> {
@@ -304,7 +332,7 @@ impl Volume for LocalVolume {
             Spot::Path(path) if path.is_top() => rustix::fs::fstat(handles.beneath.top()),
             Spot::Path(_) | Spot::Temp(_) | Spot::History(_) => handles
                 .place(at)
-                .and_then(|place| handles::stat_at(place.folder(), place.name)),
+                .and_then(|place| place::stat_at(place.folder(), place.name)),
         };
         match found {
             Ok(stat) => Ok(Some(FileStat::from_raw(&stat).told_by(handles.facts))),
@@ -360,13 +388,11 @@ impl Volume for LocalVolume {
     }
 
     fn make_folder(&self, at: &VolumePath) -> Result<FileStat, VolumeError> {
-        let handles = self.handles()?;
-        let made = handles.place(Spot::Path(at)).and_then(|place| {
-            rustix::fs::mkdirat(place.folder(), place.name, Mode::from(0o777))?;
-            handles::stat_at(place.folder(), place.name)
-        });
-        made.map(|stat| FileStat::from_raw(&stat).told_by(handles.facts))
-            .map_err(|errno| VolumeError::sort_name("make the folder", Spot::Path(at), errno))
+        self.make(at, rights::settle_folder)
+    }
+
+    fn make_private_folder(&self, at: &VolumePath) -> Result<FileStat, VolumeError> {
+        self.make(at, |_, _| Ok(()))
     }
 
     fn rename(&self, from: Spot<'_>, to: Spot<'_>) -> Result<(), VolumeError> {
@@ -386,7 +412,7 @@ impl Volume for LocalVolume {
             (result, _) => result,
         };
         renamed.map_err(|errno| match errno {
-            Errno::NOENT if handles::stat_at(source.folder(), source.name).is_err() => {
+            Errno::NOENT if place::stat_at(source.folder(), source.name).is_err() => {
                 VolumeError::sort("move", from, errno)
             }
             _ => VolumeError::sort_name("move to", to, errno),

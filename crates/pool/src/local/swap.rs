@@ -13,7 +13,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Dir, Mode, RenameFlags};
 use rustix::io::Errno;
 
-use super::handles::{Own, Place, stat_at};
+use super::place::{Own, Place, stat_at};
 use crate::{Facts, FileStat, HistoryName, TempName};
 
 /// Ends the name of a parked file; a [`TempName`] that the volume gives has no dot.
@@ -96,13 +96,14 @@ pub(super) fn finish(own: &Own, facts: Facts) -> Result<(), Errno> {
     rustix::fs::fsync(tmp)
 }
 
-/// Makes the shelf of a history name.
+/// Makes the shelf of a history name, durably: what is put on it shall be found there.
 pub(super) fn make_shelf(own: &Own, name: &HistoryName) -> Result<(), Errno> {
     let Some(shelf) = name.shelf() else {
         return Err(Errno::NOENT);
     };
     match rustix::fs::mkdirat(&own.history, shelf, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Ok(()) => rustix::fs::fsync(&own.history),
+        Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(errno),
     }
 }

@@ -9,10 +9,13 @@ use crate::{HistoryName, LocalVolume, Spot, TempName, Volume, VolumeError, Volum
 pub(super) const ATTIC: &str = "model-attic";
 
 /// A folder whose flush makes changes durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Folder {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Ground {
     Tmp,
+    /// The top of history.
     History,
+    /// A folder in history.
+    Shelf(String),
     /// A visible one, by inode.
     At(u64),
 }
@@ -75,17 +78,19 @@ pub(super) enum Change {
 #[derive(Debug)]
 struct Entry {
     change: Change,
-    folders: Vec<Folder>,
+    folders: Vec<Ground>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     pending: Vec<Entry>,
     removed: u64,
+    /// Gone from where they were, not yet safe on their shelf.
+    halves: Vec<HistoryName>,
 }
 
 impl Journal {
-    pub(super) fn add(&mut self, change: Change, folders: Vec<Folder>) {
+    pub(super) fn add(&mut self, change: Change, folders: Vec<Ground>) {
         self.pending.push(Entry { change, folders });
     }
 
@@ -95,15 +100,47 @@ impl Journal {
         HistoryName::new(&format!("{ATTIC}/{}", self.removed)).expect("two plain names")
     }
 
+    /// As [`Journal::settle`] by a caller who flushes `folders` and lets go of the rest: of a
+    /// rename to a shelf that is not among them only the half in its old folder is durable, until
+    /// the shelf is flushed.
+    pub(super) fn settle_by_halves(
+        &mut self,
+        disk: &LocalVolume,
+        folders: &[Ground],
+    ) -> Result<(), VolumeError> {
+        let before = self.to_shelves();
+        self.settle(disk, folders)?;
+        let still = self.to_shelves();
+        self.halves.extend(before);
+        let flushed = |name: &HistoryName| folders.contains(&of_history(name));
+        self.halves
+            .retain(|name| !flushed(name) && !still.contains(name));
+        Ok(())
+    }
+
+    fn to_shelves(&self) -> Vec<HistoryName> {
+        let to = self.pending.iter().filter_map(|entry| match &entry.change {
+            Change::Renamed {
+                to: Place::History(name),
+                ..
+            } if name.shelf().is_some_and(|shelf| shelf != ATTIC) => Some(name.clone()),
+            Change::Renamed { .. }
+            | Change::Created { .. }
+            | Change::Made { .. }
+            | Change::Exchanged { .. } => None,
+        });
+        to.collect()
+    }
+
     /// Makes durable what happened in these folders, and everything earlier that shares a folder
     /// with it. After a move of a whole folder the paths of all earlier changes differ, so it
     /// takes all of them along.
     pub(super) fn settle(
         &mut self,
         disk: &LocalVolume,
-        folders: &[Folder],
+        folders: &[Ground],
     ) -> Result<(), VolumeError> {
-        let mut wanted: HashSet<Folder> = folders.iter().copied().collect();
+        let mut wanted: HashSet<Ground> = folders.iter().cloned().collect();
         let mut all = false;
         let mut kept = Vec::new();
         for entry in self.pending.drain(..).rev() {
@@ -111,7 +148,7 @@ impl Journal {
                 kept.push(entry);
                 continue;
             }
-            wanted.extend(&entry.folders);
+            wanted.extend(entry.folders.iter().cloned());
             all |= matches!(
                 entry.change,
                 Change::Renamed {
@@ -127,6 +164,7 @@ impl Journal {
     }
 
     pub(super) fn settle_all(&mut self, disk: &LocalVolume) -> Result<(), VolumeError> {
+        self.halves.clear();
         let mut pending = self.pending.drain(..);
         pending.try_for_each(|entry| forget(disk, &entry.change))
     }
@@ -139,8 +177,22 @@ impl Journal {
             undo(disk, &entry.change)
                 .unwrap_or_else(|e| panic!("cannot undo {:?}: {e}", entry.change));
         }
+        for half in std::mem::take(&mut self.halves) {
+            match disk.remove(Spot::History(&half)) {
+                Ok(()) | Err(VolumeError::NotFound { .. }) => {}
+                Err(error) => panic!("cannot lose {half}: {error}"),
+            }
+        }
         self.settle_all(disk).expect("what was removed can go");
         lost.len()
+    }
+}
+
+/// The folder that a name of history lies in.
+pub(super) fn of_history(name: &HistoryName) -> Ground {
+    match name.shelf() {
+        Some(shelf) => Ground::Shelf(shelf.into()),
+        None => Ground::History,
     }
 }
 

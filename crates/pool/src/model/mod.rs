@@ -19,11 +19,11 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    Facts, FileKind, FileStat, HistoryName, Identity, Item, LocalVolume, Space, Spot, Temp,
+    Facts, FileKind, FileStat, Folder, HistoryName, Identity, Item, LocalVolume, Space, Spot, Temp,
     TempName, Volume, VolumeError, VolumePath, VolumeState, VolumeUuid,
 };
 use damage::Dice;
-use journal::{ATTIC, Change, Folder, Journal, Place};
+use journal::{ATTIC, Change, Ground, Journal, Place, of_history};
 
 /// A volume that loses what was not flushed when [`ModelVolume::crash`] is called.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ struct State {
     off: bool,
     operations: u64,
     cut_at: Option<u64>,
+    halves: bool,
+    flushes_fail: bool,
     journal: Journal,
     /// Files made since the last crash, by inode: how many bytes of each are safe.
     safe_bytes: HashMap<u64, u64>,
@@ -72,6 +74,18 @@ impl ModelVolume {
         state.cut_at = Some(state.operations + count);
     }
 
+    /// From now on behaves as a file system without one ordered journal in this: what was moved
+    /// to a shelf of history that [`Volume::sync_folders`] is not told of is lost at a crash,
+    /// once its old folder is flushed.
+    pub fn lose_halves(&self) {
+        self.lock().halves = true;
+    }
+
+    /// Lets every flush fail, as a broken disk does, or none again.
+    pub fn fail_flushes(&self, fail: bool) {
+        self.lock().flushes_fail = fail;
+    }
+
     /// Turns the power off now.
     pub fn cut_power(&self) {
         self.lock().off = true;
@@ -93,8 +107,10 @@ impl ModelVolume {
         let changes = state.journal.lose(&self.disk, &mut dice);
         let files = damage::damage(self.disk.root(), &state.safe_bytes, &mut dice);
         let operations = state.operations;
+        let halves = state.halves;
         *state = State {
             operations,
+            halves,
             ..State::default()
         };
         Loss { changes, files }
@@ -124,11 +140,24 @@ impl ModelVolume {
         Ok(state)
     }
 
+    /// The state for an operation that counts and flushes.
+    fn flushing(&self) -> Result<MutexGuard<'_, State>, VolumeError> {
+        let state = self.acting()?;
+        if state.flushes_fail {
+            return Err(VolumeError::Io {
+                action: "flush",
+                at: "the model disk".into(),
+                source: std::io::Error::other("it was told to fail"),
+            });
+        }
+        Ok(state)
+    }
+
     /// The folder that a change at `at` happens in.
-    fn folder_of(&self, at: Spot<'_>) -> Result<Folder, VolumeError> {
+    fn folder_of(&self, at: Spot<'_>) -> Result<Ground, VolumeError> {
         match at {
-            Spot::Temp(_) => Ok(Folder::Tmp),
-            Spot::History(_) => Ok(Folder::History),
+            Spot::Temp(_) => Ok(Ground::Tmp),
+            Spot::History(name) => Ok(of_history(name)),
             Spot::Path(path) => match path.parent() {
                 Some(parent) => self.folder_itself(&parent),
                 None => self.folder_itself(path),
@@ -136,16 +165,29 @@ impl ModelVolume {
         }
     }
 
-    fn folder_itself(&self, path: &VolumePath) -> Result<Folder, VolumeError> {
+    fn folder_itself(&self, path: &VolumePath) -> Result<Ground, VolumeError> {
         let stat = self.disk.stat(Spot::Path(path))?;
-        Ok(Folder::At(stat.map_or(0, |stat| stat.inode)))
+        Ok(Ground::At(stat.map_or(0, |stat| stat.inode)))
     }
 
-    fn renamed(&self, from: Spot<'_>, to: Spot<'_>) -> Result<(Change, Vec<Folder>), VolumeError> {
+    fn made(
+        &self,
+        at: &VolumePath,
+        make: fn(&LocalVolume, &VolumePath) -> Result<FileStat, VolumeError>,
+    ) -> Result<FileStat, VolumeError> {
+        let mut state = self.acting()?;
+        let parent = self.folder_of(Spot::Path(at))?;
+        let stat = make(&self.disk, at)?;
+        let touched = vec![parent, Ground::At(stat.inode)];
+        state.journal.add(Change::Made { at: at.clone() }, touched);
+        Ok(stat)
+    }
+
+    fn renamed(&self, from: Spot<'_>, to: Spot<'_>) -> Result<(Change, Vec<Ground>), VolumeError> {
         let mut touched = vec![self.folder_of(from)?, self.folder_of(to)?];
         let stat = self.disk.stat(from)?;
         let folder = stat.filter(|stat| stat.kind == FileKind::Folder);
-        touched.extend(folder.map(|stat| Folder::At(stat.inode)));
+        touched.extend(folder.map(|stat| Ground::At(stat.inode)));
         self.disk.rename(from, to)?;
         let change = Change::Renamed {
             from: Place::from(from),
@@ -199,32 +241,38 @@ impl Volume for ModelVolume {
         let change = Change::Created {
             temp: temp.name.clone(),
         };
-        state.journal.add(change, vec![Folder::Tmp]);
+        state.journal.add(change, vec![Ground::Tmp]);
         Ok(temp)
     }
 
     fn flush(&self, file: &File) -> Result<(), VolumeError> {
-        let mut state = self.acting()?;
+        let mut state = self.flushing()?;
         let stat = FileStat::of(file).map_err(|source| VolumeError::Io {
             action: "flush",
             at: "a file".into(),
             source,
         })?;
         state.safe_bytes.insert(stat.inode, stat.size);
-        state.journal.settle(&self.disk, &[Folder::Tmp])
+        state.journal.settle(&self.disk, &[Ground::Tmp])
     }
 
-    fn sync_folders(&self, folders: &[VolumePath]) -> Result<(), VolumeError> {
-        let mut state = self.acting()?;
-        let mut synced = vec![Folder::Tmp, Folder::History];
+    fn sync_folders(&self, folders: &[Folder]) -> Result<(), VolumeError> {
+        let mut state = self.flushing()?;
+        let mut synced = vec![Ground::Tmp, Ground::History];
         for folder in folders {
-            synced.push(self.folder_itself(folder)?);
+            synced.push(match folder {
+                Folder::Visible(path) => self.folder_itself(path)?,
+                Folder::Shelf(shelf) => Ground::Shelf(shelf.as_str().into()),
+            });
+        }
+        if state.halves {
+            return state.journal.settle_by_halves(&self.disk, &synced);
         }
         state.journal.settle(&self.disk, &synced)
     }
 
     fn sync_all(&self) -> Result<(), VolumeError> {
-        let mut state = self.acting()?;
+        let mut state = self.flushing()?;
         for (_, stat) in damage::files(self.disk.root()) {
             if let Some(safe) = state.safe_bytes.get_mut(&stat.inode) {
                 *safe = stat.size;
@@ -253,12 +301,11 @@ impl Volume for ModelVolume {
     }
 
     fn make_folder(&self, at: &VolumePath) -> Result<FileStat, VolumeError> {
-        let mut state = self.acting()?;
-        let parent = self.folder_of(Spot::Path(at))?;
-        let stat = self.disk.make_folder(at)?;
-        let touched = vec![parent, Folder::At(stat.inode)];
-        state.journal.add(Change::Made { at: at.clone() }, touched);
-        Ok(stat)
+        self.made(at, LocalVolume::make_folder)
+    }
+
+    fn make_private_folder(&self, at: &VolumePath) -> Result<FileStat, VolumeError> {
+        self.made(at, LocalVolume::make_private_folder)
     }
 
     fn rename(&self, from: Spot<'_>, to: Spot<'_>) -> Result<(), VolumeError> {
@@ -276,7 +323,7 @@ impl Volume for ModelVolume {
             temp: temp.clone(),
             at: at.clone(),
         };
-        state.journal.add(change, vec![Folder::Tmp, parent]);
+        state.journal.add(change, vec![Ground::Tmp, parent]);
         Ok(())
     }
 
@@ -298,7 +345,9 @@ impl Volume for ModelVolume {
             return self.disk.remove(at);
         }
         let attic = state.journal.attic();
-        let (change, touched) = self.renamed(at, Spot::History(&attic))?;
+        let (change, mut touched) = self.renamed(at, Spot::History(&attic))?;
+        // The attic is of the model, not of the disk.
+        touched.retain(|ground| *ground != of_history(&attic));
         state.journal.add(change, touched);
         Ok(())
     }

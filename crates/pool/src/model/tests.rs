@@ -50,7 +50,7 @@ fn content_that_was_not_flushed_may_be_cut_or_zero() {
                 .rename(Spot::Temp(&temp.name), Spot::Path(&path("f")))
                 .unwrap();
             // The name is safe, the bytes are not: what a forgotten flush leads to.
-            volume.sync_folders(&[path("")]).unwrap();
+            volume.sync_folders(&[path("").into()]).unwrap();
             volume.crash(seed);
             content(&volume, "f").expect("the name is safe")
         })
@@ -97,7 +97,7 @@ fn a_synced_folder_keeps_its_renames_and_what_they_stand_on() {
         volume
             .rename(Spot::Temp(&temp.name), Spot::Path(&path("a/b/f")))
             .unwrap();
-        volume.sync_folders(&[path("a/b")]).unwrap();
+        volume.sync_folders(&[path("a/b").into()]).unwrap();
         volume.crash(seed);
         assert_eq!(
             content(&volume, "a/b/f").as_deref(),
@@ -157,4 +157,42 @@ fn power_goes_off_at_the_chosen_operation() {
     );
     volume.crash(1);
     assert!(volume.list(&path("")).is_ok());
+}
+
+/// Seen only where a file system lacks one ordered journal: the source's folder is flushed, the
+/// shelf is not.
+#[test]
+fn what_is_put_on_a_shelf_that_nobody_flushes_is_lost() {
+    let outcomes = [false, true].map(|with_shelf| {
+        let Bench { volume, _dir } = bench();
+        volume.lose_halves();
+        let temp = temp(&volume, "old");
+        volume.flush(&temp.file).unwrap();
+        volume
+            .rename(Spot::Temp(&temp.name), Spot::Path(&path("f")))
+            .unwrap();
+        let kept = HistoryName::new("ab/f").unwrap();
+        volume
+            .rename(Spot::Path(&path("f")), Spot::History(&kept))
+            .unwrap();
+        let mut folders = vec![path("").into()];
+        folders.extend(kept.folder().filter(|_| with_shelf));
+        volume.sync_folders(&folders).unwrap();
+        volume.crash(1);
+        assert_eq!(content(&volume, "f"), None);
+        content(&volume, ".cumulet/history/ab/f")
+    });
+    assert_eq!(outcomes, [None, Some("old".to_owned())]);
+}
+
+#[test]
+fn a_flush_that_fails_makes_nothing_durable() {
+    let Bench { volume, _dir } = bench();
+    let temp = temp(&volume, "x");
+    volume.fail_flushes(true);
+    assert!(volume.flush(&temp.file).is_err());
+    assert!(volume.sync_folders(&[]).is_err());
+    assert!(volume.sync_all().is_err());
+    volume.fail_flushes(false);
+    volume.flush(&temp.file).unwrap();
 }
