@@ -250,7 +250,9 @@ fn layout_failure(error: LayoutError) -> Failure {
             Kind::Missing
         }
         LayoutError::Locked { .. } => Kind::Unreachable,
-        LayoutError::OtherVolume { .. } | LayoutError::Io { .. } => Kind::Configuration,
+        LayoutError::OtherVolume { .. }
+        | LayoutError::StateInside { .. }
+        | LayoutError::Io { .. } => Kind::Configuration,
         _ => Kind::Fault,
     };
     Failure::of(kind, &error)

@@ -52,6 +52,18 @@ pub enum LayoutError {
         /// What was asked for.
         asked: PathBuf,
     },
+    /// The state would be served with the files of whoever has that name.
+    #[error(
+        "the state cannot lie in {}: that is inside of the served folder {}, whose content people see",
+        .state.display(),
+        .volume.display()
+    )]
+    StateInside {
+        /// The served folder.
+        volume: PathBuf,
+        /// The state folder.
+        state: PathBuf,
+    },
     /// The node exists, its folder does not.
     #[error(
         "the folder {} of this node (state in {}) is not there: {why}; nothing was changed",
@@ -133,6 +145,9 @@ impl Layout {
                 canonical(&state)?
             }
         };
+        if state.starts_with(&volume) && !state.starts_with(&hidden) {
+            return Err(LayoutError::StateInside { volume, state });
+        }
         let layout = Self { volume, state };
         let known = read_pointer(&layout.volume_pointer())?.filter(|_| layout.is_apart());
         if let Some(known) = known.filter(|known| *known != layout.volume) {
@@ -372,6 +387,24 @@ mod tests {
         assert_eq!(Layout::prepare(&volume, None).unwrap(), made);
         let other = Layout::prepare(&top.path().join("other"), Some(&state));
         assert!(matches!(other, Err(LayoutError::OtherVolume { .. })));
+    }
+
+    #[test]
+    fn the_state_never_lies_where_people_look() {
+        let top = tempfile::tempdir().unwrap();
+        let volume = top.path().join("cloud");
+        for state in [
+            volume.clone(),
+            volume.join("alice"),
+            volume.join("bob/state"),
+        ] {
+            let refused = Layout::prepare(&volume, Some(&state));
+            assert!(
+                matches!(refused, Err(LayoutError::StateInside { .. })),
+                "{refused:?}"
+            );
+        }
+        assert!(Layout::prepare(&volume, Some(&volume.join(".cumulet"))).is_ok());
     }
 
     #[test]

@@ -46,6 +46,9 @@ fn explain(error: &anyhow::Error) -> Failure {
     if matches!(layout, Some(LayoutError::HomeAway { .. })) || failure.message.contains("is away") {
         return failure.hint("mount the disk that holds the folder, then start again");
     }
+    if matches!(layout, Some(LayoutError::StateInside { .. })) {
+        return failure.hint("leave `--state` out, or name a folder elsewhere");
+    }
     let denied = error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>();
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
