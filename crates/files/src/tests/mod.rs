@@ -1,5 +1,6 @@
 //! Behavior of the tree on real volumes.
 
+mod binds;
 mod circles;
 mod conditions;
 mod crash;
