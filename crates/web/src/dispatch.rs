@@ -16,6 +16,7 @@ use crate::gate::{self, Visit};
 use crate::language::Language;
 use crate::problem::{Caller, Fault, Problem};
 use crate::routes::{self, Route, Subject};
+use crate::unread::Unread;
 use crate::{App, Connection, address, asker, cookies::Cookie, forgery, headers, pages};
 
 /// The node's HTTP service: every row of [`routes::TABLE`], and 404 for all else.
@@ -43,6 +44,9 @@ async fn answer(app: Arc<App>, rows: Arc<[&'static Route]>, request: Request) ->
     let connection = request.extensions().get::<Connection>().copied();
     let method = request.method().clone();
     let mut context = Context::new(&rows, &request, connection.as_ref());
+    let (head, body) = request.into_parts();
+    let (unread, body) = Unread::lend(&head.headers, body);
+    let request = Request::from_parts(head, body);
     let mut response = match run(&app, &rows, connection, request, &mut context).await {
         Ok(response) => response,
         Err(problem) => refuse(&app, &problem, &context),
@@ -51,6 +55,7 @@ async fn answer(app: Arc<App>, rows: Arc<[&'static Route]>, request: Request) ->
         *response.body_mut() = Body::empty();
     }
     headers::harden(&mut response, &app.settings, connection.as_ref());
+    unread.read_on(context.is_known);
     response
 }
 
@@ -59,6 +64,8 @@ struct Context {
     caller: Caller,
     language: Language,
     account: Option<Account>,
+    /// Somebody with an account, by session or password.
+    is_known: bool,
     uri: Uri,
     method: Method,
 }
@@ -75,6 +82,7 @@ impl Context {
                 .and_then(|tag| Language::from_tag(&tag))
                 .unwrap_or_else(|| Language::accepted(headers)),
             account: None,
+            is_known: false,
             uri: request.uri().clone(),
             method: request.method().clone(),
         }
@@ -118,6 +126,7 @@ async fn run(
         context.language = language;
     }
     context.account.clone_from(&admitted.account);
+    context.is_known = admitted.is_known;
     let (asker, visit) = admitted.result?;
     let call = Call {
         app: Arc::clone(app),
@@ -167,6 +176,7 @@ fn pick(rows: &[&'static Route], method: &Method) -> Result<&'static Route, Prob
 struct Admitted {
     account: Option<Account>,
     language: Option<Language>,
+    is_known: bool,
     result: Result<(Asker, Option<Visit>), Problem>,
 }
 
@@ -177,12 +187,14 @@ fn admit(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Admitted {
-    let (account, result) = match asker::identify(app, route.caller, connection, headers) {
+    let (account, is_known, result) = match asker::identify(app, route.caller, connection, headers)
+    {
         Ok(found) => (
             found.account,
+            found.asker.account().is_some(),
             ask(app, route, connection, uri, headers, found.asker),
         ),
-        Err(problem) => (None, Err(problem)),
+        Err(problem) => (None, false, Err(problem)),
     };
     Admitted {
         language: account
@@ -190,6 +202,7 @@ fn admit(
             .and_then(|account| account.language.as_deref())
             .and_then(Language::from_tag),
         account,
+        is_known,
         result,
     }
 }

@@ -26,10 +26,12 @@ mod given;
 mod headers;
 mod language;
 mod pages;
+mod parts;
 mod problem;
 mod refusals;
 pub mod routes;
 mod status;
+mod unread;
 mod webdav;
 
 use std::net::SocketAddr;

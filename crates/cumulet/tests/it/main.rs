@@ -30,6 +30,7 @@ mod locks;
 mod outside_edits;
 mod quotas;
 mod ranges;
+mod refusals;
 mod scene;
 mod sharing;
 mod spaces;

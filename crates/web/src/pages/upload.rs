@@ -4,8 +4,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use files::{At, Author, Change, Expect, Op, Staged};
-use futures_util::StreamExt;
-use http::header::CONTENT_TYPE;
 use protocol::{EntryName, TreePath};
 use sharing::{Asker, Need};
 
@@ -14,13 +12,12 @@ use crate::address::{self, encode_name};
 use crate::call::{Answer, Call};
 use crate::dispatch::redirect;
 use crate::gate::{Visit, gate};
+use crate::parts::{self, Part, Parts};
 use crate::problem::{Fault, Problem};
 use crate::{App, body};
 
 /// Most files of one form.
 const FILES_MAX: usize = 10_000;
-/// Largest other field.
-const FIELD_BYTES_MAX: usize = 4_096;
 /// Names tried before a taken one is given up.
 const NUMBERS_MAX: u32 = 10_000;
 
@@ -68,21 +65,14 @@ pub(crate) async fn receive(
     if !visit.entry.is_folder() {
         return Err(Problem::new(Fault::NotAFolder));
     }
-    let kind = call
-        .head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    let boundary = multer::parse_boundary(kind).map_err(|_| Problem::bad("Content-Type"))?;
-    let stream = call.take_body().into_data_stream();
-    let mut parts = multer::Multipart::new(stream, boundary);
+    let mut parts = Parts::read(&call.head.headers, call.take_body())?;
     let mut clash = always.unwrap_or(Clash::Number);
     let mut stored = Vec::new();
-    while let Some(mut field) = next_part(&mut parts).await? {
+    while let Some(field) = parts.next().await? {
         let Some(name) = field.file_name().map(str::to_owned) else {
-            let value = small_field(&mut field).await?;
-            if always.is_none() && field.name() == Some("clash") {
+            let is_clash = field.name() == Some("clash");
+            let value = parts::text(field).await?;
+            if always.is_none() && is_clash {
                 clash = match value.as_str() {
                     "number" => Clash::Number,
                     "replace" => Clash::Replace,
@@ -107,30 +97,6 @@ pub(crate) async fn receive(
     Ok(stored)
 }
 
-async fn next_part<'r>(
-    parts: &mut multer::Multipart<'r>,
-) -> Result<Option<multer::Field<'r>>, Problem> {
-    match tokio::time::timeout(body::IDLE_MAX, parts.next_field()).await {
-        Err(_) => Err(Problem::new(Fault::Timeout)),
-        Ok(Err(_)) => Err(Problem::new(Fault::Incomplete)),
-        Ok(Ok(field)) => Ok(field),
-    }
-}
-
-async fn small_field(field: &mut multer::Field<'_>) -> Result<String, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.next().await {
-        let chunk = chunk.map_err(|_| Problem::new(Fault::Incomplete))?;
-        if bytes.len() + chunk.len() > FIELD_BYTES_MAX {
-            return Err(Problem::new(Fault::TooLarge {
-                limit: FIELD_BYTES_MAX as u64,
-            }));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| Problem::bad("form"))
-}
-
 /// Some browsers send the path on the sender's machine; only its end is a name.
 fn base_name(sent: &str) -> Result<EntryName, Problem> {
     let name = sent.rsplit(['/', '\\']).next().unwrap_or(sent);
@@ -142,7 +108,7 @@ async fn store(
     visit: &Visit,
     wanted: EntryName,
     clash: Clash,
-    field: multer::Field<'_>,
+    field: Part,
 ) -> Result<Stored, Problem> {
     let at = At {
         space: visit.at.space,

@@ -23,9 +23,6 @@ const PIECE_BYTES: usize = 256 << 10;
 /// A client that sends nothing for this long is given up.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// How much of an unwanted body is read so that the client hears the refusal.
-const DRAIN_BYTES_MAX: usize = 4 << 20;
-
 /// The next bytes; `None` at the end.
 async fn next(body: &mut Body) -> Step<Option<Bytes>> {
     loop {
@@ -52,8 +49,6 @@ pub(super) async fn whole(mut body: Body, limit: usize) -> Step<Bytes> {
         let length = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
         if length > limit {
             let message = format!("the body is longer than {limit} bytes, the limit here");
-            // Else the connection is reset under the client before it reads the refusal.
-            drain(body).await;
             return Err(Refused::text(StatusCode::PAYLOAD_TOO_LARGE, &message));
         }
         if first.is_none() {
@@ -150,21 +145,6 @@ pub(super) fn write_all(staging: &mut Staging, bytes: &[u8]) -> Step<()> {
             Problem::internal(&error).into()
         }
     })
-}
-
-/// Reads what is left of an unwanted body, if that is little: a client that is still sending would
-/// see its connection break instead of the answer.
-pub(super) async fn drain(mut body: Body) {
-    let read = async {
-        let mut left = DRAIN_BYTES_MAX;
-        while let Ok(Some(data)) = next(&mut body).await {
-            match left.checked_sub(data.len()) {
-                Some(less) => left = less,
-                None => break,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
 }
 
 /// A refusal for want of room (RFC 4331 section 6).

@@ -53,16 +53,7 @@ pub(super) async fn put(request: Request) -> Step<Response<Body>> {
     }
     let opened = {
         let (context, plan) = (context.clone(), plan.clone());
-        blocking(move || open(&context, &plan)).await
-    };
-    let opened = match opened {
-        Ok(opened) => opened,
-        Err(refusal) => {
-            if !plan.waits {
-                body::drain(request.body).await;
-            }
-            return Err(refusal);
-        }
+        blocking(move || open(&context, &plan)).await?
     };
     let Opened {
         spot,
