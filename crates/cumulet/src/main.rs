@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod console;
 mod heap;
+mod plain_text;
 mod print;
 mod progress;
 mod secret;
@@ -63,12 +64,12 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
 
 /// Sends log lines to standard error; `CUMULET_LOG` chooses other levels, such as `debug`.
 fn log_to_stderr(level: &str) {
-    use std::io::IsTerminal as _;
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("CUMULET_LOG").unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| plain_text::LogLines)
+        // Colours would be escaped like those of a guest.
+        .with_ansi(false)
         .init();
 }

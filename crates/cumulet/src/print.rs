@@ -6,6 +6,8 @@ use node::Failure;
 use protocol::ByteSize;
 use serde_json::{Value, json};
 
+use crate::plain_text;
+
 /// Writes one line to standard output. A closed pipe ends the command quietly.
 pub(crate) fn line(text: &str) {
     let mut out = io::stdout().lock();
@@ -30,9 +32,12 @@ pub(crate) fn failure(failure: &Failure, as_json: bool) {
     } else {
         ("", "")
     };
-    note(&format!("{red}error:{off} {}", failure.message));
+    note(&format!(
+        "{red}error:{off} {}",
+        plain_text::of_lines(&failure.message)
+    ));
     if let Some(hint) = &failure.hint {
-        note(&format!(" hint: {hint}"));
+        note(&format!(" hint: {}", plain_text::of_lines(hint)));
     }
 }
 
@@ -91,8 +96,8 @@ pub(crate) fn cell(key: &str, value: &Value) -> String {
         Value::String(text) if text.len() == 24 && text.ends_with('Z') => {
             text[..16].replace('T', " ")
         }
-        Value::String(text) => text.clone(),
-        Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::String(text) => plain_text::of_value(text).into_owned(),
+        Value::Array(_) | Value::Object(_) => plain_text::of_value(&value.to_string()).into_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::arguments::{Audit, Command};
 use crate::console::Console;
-use crate::print;
+use crate::{plain_text, print};
 
 /// What a command has to show.
 pub(crate) struct Outcome {
@@ -65,7 +65,7 @@ fn show(outcome: &Outcome, json: bool) -> u8 {
     if json {
         print::line(&outcome.json.to_string());
     } else if !outcome.text.is_empty() {
-        print::line(&outcome.text);
+        print::line(&plain_text::of_lines(&outcome.text));
     }
     outcome.code
 }

@@ -104,3 +104,24 @@ fn files_below(folder: &std::path::Path) -> Vec<String> {
     }
     texts
 }
+
+#[test]
+fn a_name_cannot_give_orders_to_the_owners_terminal() {
+    let (node, alice) = alice_at_home();
+    for name in ["a%1b%5b31m", "b%0dc%0ad", "e%e2%80%aef"] {
+        let stored = alice.put(&at(name), "x");
+        if stored.status == 201 {
+            alice.call("DELETE", &at(name)).assert_status(204);
+        }
+    }
+    let shown = node.cli(&["trash", "list", "alice"]).ok();
+    assert!(shown.contains("a\\u{1b}[31m"), "{shown}");
+    let audit = node.cli(&["audit", "show"]).ok();
+    assert!(audit.contains("a\\u{1b}[31m"), "{audit}");
+    for text in [shown, audit, node.log()] {
+        let obeyed = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.contains(obeyed), "{text:?}");
+    }
+    let exact = node.cli(&["trash", "list", "alice", "--json"]).ok();
+    assert!(exact.contains(r"a\u001b[31m"), "{exact}");
+}
