@@ -45,7 +45,7 @@ pub(crate) struct Node {
     router: Router,
     credentials: HashMap<&'static str, String>,
     tokens: HashMap<&'static str, String>,
-    own_link: i64,
+    own_links: HashMap<&'static str, i64>,
     _folder: tempfile::TempDir,
 }
 
@@ -65,14 +65,18 @@ impl Node {
         };
         grant(wendy, Access::Write);
         grant(rob, Access::Read);
-        let (tokens, own_link) = links(&app, shared, alice);
+        let tokens = links(&app, shared, alice);
+        let own_links = ["alice", "wendy", "rob", "sam"].into_iter().zip(people);
+        let own_links = own_links
+            .map(|(name, id)| (name, own_link(&app, shared, id)))
+            .collect();
         Self {
             router: web::router(Arc::clone(&app)),
             app,
             shared,
             credentials,
             tokens,
-            own_link,
+            own_links,
             _folder: folder,
         }
     }
@@ -112,7 +116,7 @@ impl Node {
         place: Place,
         passport: Passport,
     ) -> Answer {
-        let path = self.path(method, pattern);
+        let path = self.path(method, pattern, passport);
         let mut request = Request::builder().method(method).uri(path);
         request = match passport {
             Passport::Cookie(name) if pattern == "/logout" => {
@@ -151,7 +155,15 @@ impl Node {
         self.send(route, method, request, place).await
     }
 
-    fn path(&self, method: &str, pattern: &str) -> String {
+    fn path(&self, method: &str, pattern: &str, passport: Passport) -> String {
+        let who = match passport {
+            Passport::Cookie(name) | Passport::Basic(name) => name,
+            Passport::None => "alice",
+        };
+        if pattern == "/assets/{name}" {
+            let style = blake3::hash(include_bytes!("../../assets/style.css")).to_hex();
+            return format!("/assets/style-{}.css", &style[..16]);
+        }
         let folder = matches!(
             pattern.split('/').nth(1),
             Some("upload" | "new-folder" | "delete" | "move" | "restore")
@@ -173,7 +185,7 @@ impl Node {
         pattern
             .replace("{*path}", path)
             .replace("{name}", "sam")
-            .replace("{id}", &self.own_link.to_string())
+            .replace("{id}", &self.own_links[who].to_string())
             .replace("{token}", "none")
     }
 
@@ -290,7 +302,21 @@ fn fill(app: &App, owner: AccountId) -> Fid {
     app.files.find(&at("/Shared")).unwrap().unwrap().fid
 }
 
-fn links(app: &App, fid: Fid, by: AccountId) -> (HashMap<&'static str, String>, i64) {
+/// A link of somebody's own, whatever their right: its page is about the link.
+fn own_link(app: &App, fid: Fid, by: AccountId) -> i64 {
+    let new = NewLink {
+        fid,
+        right: LinkRight::View,
+        label: String::new(),
+        password: None,
+        expires: None,
+        downloads_max: None,
+        created_by: by,
+    };
+    app.sharing.add_link(new).unwrap().0.id
+}
+
+fn links(app: &App, fid: Fid, by: AccountId) -> HashMap<&'static str, String> {
     let mut tokens = HashMap::from([("unknown", "AAAAAAAAAAAAAAAAAAAAAA".to_owned())]);
     let mut last = 0;
     for (kind, right, password) in [
@@ -315,5 +341,5 @@ fn links(app: &App, fid: Fid, by: AccountId) -> (HashMap<&'static str, String>, 
         last = link.id;
     }
     app.sharing.revoke_link(last).unwrap();
-    (tokens, last)
+    tokens
 }
