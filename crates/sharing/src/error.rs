@@ -87,9 +87,6 @@ pub enum SharingError {
     /// The code does not match the enrolment, or none was begun.
     #[error("the code is wrong or too old; check the clock of the phone and try the next code")]
     WrongCode,
-    /// The given password is not the account's.
-    #[error("the password is wrong")]
-    WrongPassword,
     /// Too many passwords are being checked at once.
     #[error("too many passwords are being checked; try again in a moment")]
     Busy,

@@ -72,23 +72,34 @@ impl Sharing {
             return Err(LoginError::Wrong);
         };
         let account = secrets.account;
-        let subject = account.id.0.to_be_bytes();
-        let mut guesses = vec![Guess::new(Kind::Code, &subject, client.address)];
         let code = totp::Typed::read(code);
-        if code.is_short() {
-            guesses.push(Guess::new(Kind::CodeAnywhere, &subject, client.address));
-        }
-        self.begin_guess(&guesses)?;
-        if !self.spend_code(account.id, &code)? {
-            self.note_failure(client.address, Some(&account));
-            return Err(LoginError::Wrong);
-        }
+        let guesses = self.try_code(&account, &code, client.address)?;
         let via = if code.is_short() {
             "password and code"
         } else {
             "password and recovery code"
         };
         self.begin_session(account, via, client, guesses)
+    }
+
+    /// Uses a code up if it is right; gives the counters that are to be taken back.
+    pub(crate) fn try_code(
+        &self,
+        account: &Account,
+        code: &totp::Typed,
+        address: IpAddr,
+    ) -> Result<Vec<Guess>, LoginError> {
+        let subject = account.id.0.to_be_bytes();
+        let mut guesses = vec![Guess::new(Kind::Code, &subject, address)];
+        if code.is_short() {
+            guesses.push(Guess::new(Kind::CodeAnywhere, &subject, address));
+        }
+        self.begin_guess(&guesses)?;
+        if !self.spend_code(account.id, code)? {
+            self.note_failure(address, Some(account));
+            return Err(LoginError::Wrong);
+        }
+        Ok(guesses)
     }
 
     /// Counts a try before it is checked; says how long to wait if it may not be made now.

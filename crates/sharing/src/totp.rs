@@ -157,15 +157,8 @@ impl Sharing {
         Ok(codes)
     }
 
-    /// Turns the second factor off; `password` is the account's.
-    pub fn totp_disable(&self, account: AccountId, password: &str) -> Result<(), SharingError> {
-        if !self.check_password(account, password)? {
-            return Err(SharingError::WrongPassword);
-        }
-        self.totp_reset(account)
-    }
-
-    /// Turns it off without the password: for the console, when a person lost phone and codes.
+    /// Turns the second factor off: for whoever has proven password and code, and for the console,
+    /// when a person lost phone and codes.
     pub fn totp_reset(&self, account: AccountId) -> Result<(), SharingError> {
         self.change_account(account, move |tx| {
             tx.execute(

@@ -78,7 +78,6 @@ impl From<SharingError> for Problem {
             SharingError::BadInput { what, .. } => Fault::BadRequest { what: what.into() },
             SharingError::TooMany { count, .. } => Fault::LimitReached { count },
             SharingError::WrongCode => Fault::WrongCode,
-            SharingError::WrongPassword => Fault::WrongPassword,
             SharingError::Busy => Fault::Busy,
             other => return Self::internal(&other),
         };

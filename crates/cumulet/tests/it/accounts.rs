@@ -243,7 +243,7 @@ fn a_second_factor_is_asked_for_and_replaces_the_password_for_devices() {
     let (node, alice) = alice_at_home();
     alice.propfind(&at(""), "0").assert_status(207);
     let session = signed_in(&node, "alice");
-    let begun = session.post_form("/account/second-factor", "");
+    let begun = session.post_form("/account/second-factor", &format!("password={PASSWORD}"));
     let begun = if begun.status == 303 {
         session.get(begun.header("location").unwrap())
     } else {

@@ -130,7 +130,6 @@ impl From<SharingError> for Failure {
             E::NameTaken(_)
             | E::LastOwner(_)
             | E::TooMany { .. }
-            | E::WrongPassword
             | E::WrongCode
             | E::BadSetupToken => Kind::Refused,
             E::NoAccount(_) | E::Missing(_) => Kind::Missing,

@@ -281,10 +281,39 @@ fn a_pending_sign_in_ends() {
 }
 
 #[test]
-fn a_second_factor_is_turned_off_with_the_password() {
+fn a_session_cannot_guess_the_password_or_a_code() {
+    let (home, alice, _, recovery) = enrolled();
+    let here = [192, 0, 2, 1].into();
+    let prove = |password| home.sharing.prove_password(alice.id, password, here);
+    prove(PASSWORD).unwrap();
+    for _ in 0..4 {
+        assert!(matches!(prove("wrong"), Err(LoginError::Wrong)));
+    }
+    let Err(LoginError::TooMany { retry_after }) = prove(PASSWORD) else {
+        panic!("a fifth guess was let through");
+    };
+    assert!(retry_after.as_secs() >= 1);
+    // A sign-in from the same network waits as well.
+    assert!(matches!(
+        login(&home, "alice", PASSWORD, "192.0.2.1"),
+        Err(LoginError::TooMany { .. })
+    ));
+    let prove = |code: &str| home.sharing.prove_code(alice.id, code, here);
+    prove(&recovery[0]).unwrap();
+    assert!(matches!(prove(&recovery[0]), Err(LoginError::Wrong)));
+    for _ in 0..3 {
+        assert!(matches!(prove("000000"), Err(LoginError::Wrong)));
+    }
+    assert!(matches!(
+        prove(&recovery[1]),
+        Err(LoginError::TooMany { .. })
+    ));
+}
+
+#[test]
+fn a_second_factor_that_is_off_is_not_asked_for() {
     let (home, alice, _, _) = enrolled();
-    assert!(home.sharing.totp_disable(alice.id, "wrong").is_err());
-    home.sharing.totp_disable(alice.id, PASSWORD).unwrap();
+    home.sharing.totp_reset(alice.id).unwrap();
     assert_eq!(home.sharing.recovery_codes_left(alice.id).unwrap(), 0);
     assert!(matches!(
         login(&home, "alice", PASSWORD, "192.0.2.1"),

@@ -3,13 +3,15 @@
 use axum::body::Body;
 use http::Response;
 use maud::{Markup, html};
-use sharing::{Account, Action, AppPassword, Event, SessionInfo, Via, Who};
+use sharing::{Account, Action, AppPassword, Event, LoginError, SessionInfo, Via, Who};
 
 use super::done;
 use super::shell::{Input, Section, Tone, Width, icon, moment, notice, qr};
 use crate::App;
+use crate::asker;
 use crate::call::{Answer, Call};
 use crate::dispatch::redirect;
+use crate::form::Fields;
 use crate::language::Language;
 use crate::problem::{Fault, Problem};
 
@@ -63,7 +65,7 @@ pub(crate) async fn show(call: Call) -> Answer {
                 p { @if account.owner { (t.text("role-owner")) } @else { (t.text("role-member")) } }
             } }
             (language_card(t))
-            (device_card(t, &facts.devices, &url))
+            (device_card(t, &account, &facts.devices, &url))
             (password_card(t))
             (factor_card(t, &account, facts.codes_left))
             (session_card(t, &facts.sessions, session_id(&call)))
@@ -88,7 +90,7 @@ fn language_card(t: Language) -> Markup {
     }
 }
 
-fn device_card(t: Language, devices: &[AppPassword], url: &str) -> Markup {
+fn device_card(t: Language, account: &Account, devices: &[AppPassword], url: &str) -> Markup {
     html! {
         section class="card stack" id="devices" {
             div { h2 { (t.text("devices-title")) } p class="soft" { (t.text("devices-text")) } }
@@ -122,11 +124,67 @@ fn device_card(t: Language, devices: &[AppPassword], url: &str) -> Markup {
                     hint: Some(t.text("devices-label-hint")),
                     ..Input::new("label", "text", t.text("devices-label"))
                 }.draw())
+                (proof_fields(t, account, "device-"))
                 div class="buttons" {
                     button class="button" { (icon("plus")) (t.text("devices-add")) }
                 }
             }
         }
+    }
+}
+
+/// Asks for the password once more, and for a code when the second factor is on.
+fn proof_fields(t: Language, account: &Account, form: &'static str) -> Markup {
+    html! {
+        (Input {
+            form,
+            autocomplete: "current-password",
+            hint: Some(t.text("proof-hint")),
+            ..Input::new("password", "password", t.text("label-password-old"))
+        }.draw())
+        @if account.second_factor {
+            (Input {
+                form,
+                autocomplete: "one-time-code",
+                hint: Some(t.text("proof-code-hint")),
+                ..Input::new("code", "text", t.text("label-code"))
+            }.draw())
+        }
+    }
+}
+
+/// A cookie alone makes no device and changes no second factor: whoever found a browser open would
+/// stay for good.
+async fn prove(call: &Call, form: &Fields) -> Result<(), Problem> {
+    prove_password(call, form.require("password")?.to_owned()).await?;
+    if !own(call)?.second_factor {
+        return Ok(());
+    }
+    let code = form.filled("code").ok_or_else(|| Problem::bad("code"))?;
+    let (me, from, code) = (call.me()?, call.connection.peer.ip(), code.to_owned());
+    call.blocking(move |app| {
+        let proven = app.sharing.prove_code(me, &code, from);
+        proven.map_err(|error| unproven(error, Fault::WrongCode))
+    })
+    .await
+}
+
+async fn prove_password(call: &Call, password: String) -> Result<(), Problem> {
+    let (me, from) = (call.me()?, call.connection.peer.ip());
+    call.blocking(move |app| {
+        let proven = app.sharing.prove_password(me, &password, from);
+        proven.map_err(|error| unproven(error, Fault::WrongPassword))
+    })
+    .await
+}
+
+/// Somebody who is signed in is not sent to the sign-in.
+fn unproven(error: LoginError, wrong: Fault) -> Problem {
+    let problem = asker::refused(error);
+    if problem.fault == Fault::SignIn {
+        Problem::new(wrong)
+    } else {
+        problem
     }
 }
 
@@ -166,17 +224,17 @@ fn factor_card(t: Language, account: &Account, codes_left: u32) -> Markup {
             @if account.second_factor {
                 p { (t.with("factor-codes-left", &[("count", codes_left.into())])) }
                 form class="stack" method="post" action="/account/second-factor/off" {
-                    (Input {
-                        autocomplete: "current-password",
-                        ..Input::new("password", "password", t.text("label-password"))
-                    }.draw())
+                    (proof_fields(t, account, "factor-"))
                     div class="buttons" {
                         button class="button danger" { (t.text("factor-turn-off")) }
                     }
                 }
             } @else {
-                form method="post" action="/account/second-factor" {
-                    button class="button" { (icon("shield")) (t.text("factor-turn-on")) }
+                form class="stack" method="post" action="/account/second-factor" {
+                    (proof_fields(t, account, "factor-"))
+                    div class="buttons" {
+                        button class="button" { (icon("shield")) (t.text("factor-turn-on")) }
+                    }
                 }
             }
         }
@@ -269,8 +327,9 @@ pub(crate) async fn change_password(call: Call) -> Answer {
         return Err(Problem::new(Fault::PasswordsDiffer));
     }
     let (me, keep, asker) = (call.me()?, session_id(&call), call.asker.clone());
+    prove_password(&call, old).await?;
     call.blocking(move |app| {
-        app.sharing.change_password(me, &old, &new, keep)?;
+        app.sharing.set_password(me, &new, keep)?;
         note(app, &asker, Action::Password, "")
     })
     .await?;
@@ -279,7 +338,9 @@ pub(crate) async fn change_password(call: Call) -> Answer {
 
 /// `POST /account/app-passwords`: shows the new one this once.
 pub(crate) async fn add_device(call: Call) -> Answer {
-    let label = call.form().await?.require("label")?.trim().to_owned();
+    let form = call.form().await?;
+    let label = form.require("label")?.trim().to_owned();
+    prove(&call, &form).await?;
     let (me, asker, kept) = (call.me()?, call.asker.clone(), label.clone());
     let secret = call
         .blocking(move |app| {
@@ -334,6 +395,7 @@ pub(crate) async fn revoke_device(call: Call) -> Answer {
 /// `POST /account/second-factor`: a new secret to scan; it counts once a code was given.
 pub(crate) async fn begin_factor(call: Call) -> Answer {
     let me = call.me()?;
+    prove(&call, &call.form().await?).await?;
     let enrolment = call
         .blocking(move |app| Ok(app.sharing.totp_begin(me)?))
         .await?;
@@ -434,10 +496,10 @@ pub(crate) async fn confirm_factor(call: Call) -> Answer {
 
 /// `POST /account/second-factor/off`
 pub(crate) async fn turn_factor_off(call: Call) -> Answer {
-    let password = call.form().await?.require("password")?.to_owned();
+    prove(&call, &call.form().await?).await?;
     let (me, asker) = (call.me()?, call.asker.clone());
     call.blocking(move |app| {
-        app.sharing.totp_disable(me, &password)?;
+        app.sharing.totp_reset(me)?;
         note(app, &asker, Action::SecondFactor, "off")
     })
     .await?;

@@ -272,6 +272,8 @@ pub(crate) fn copy_field(language: Language, id: &str, label: &str, value: &str)
 /// A labelled input with an optional hint.
 pub(crate) struct Input<'a> {
     pub(crate) name: &'static str,
+    /// Where several forms of a page have a field of this name: which form this is.
+    pub(crate) form: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) label: String,
     pub(crate) value: &'a str,
@@ -287,6 +289,7 @@ impl Input<'_> {
     pub(crate) fn new(name: &'static str, kind: &'static str, label: String) -> Self {
         Self {
             name,
+            form: "",
             kind,
             label,
             value: "",
@@ -299,7 +302,7 @@ impl Input<'_> {
 
     /// Draws it.
     pub(crate) fn draw(&self) -> Markup {
-        let id = format!("field-{}", self.name);
+        let id = format!("field-{}{}", self.form, self.name);
         let hint_id = format!("{id}-hint");
         let described = self.hint.is_some().then_some(hint_id.as_str());
         // Names and codes are typed as they are, on phones too.

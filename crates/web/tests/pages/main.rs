@@ -3,6 +3,7 @@
 
 #[path = "../home/mod.rs"]
 mod home;
+mod proof;
 mod rules;
 mod scene;
 mod security;

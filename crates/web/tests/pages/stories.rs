@@ -2,6 +2,7 @@
 
 use sharing::{Action, Event, LinkRight, NewLink, Place};
 
+use crate::proof::proof;
 use crate::scene::Node;
 
 #[tokio::test]
@@ -418,7 +419,10 @@ async fn r94_a_link_and_a_share_are_made_and_taken_back_on_the_page() {
 async fn a_device_gets_its_password_once_and_loses_it_at_once() {
     let node = Node::start();
     let made = node
-        .post("/account/app-passwords", "label=phone")
+        .post(
+            "/account/app-passwords",
+            &format!("label=phone&{}", proof()),
+        )
         .by(&node.alice)
         .send()
         .await
@@ -504,7 +508,7 @@ async fn an_owner_adds_limits_and_removes_a_person() {
 async fn the_audit_log_is_filtered_paged_and_exported() {
     let node = Node::start();
     for _ in 0..3 {
-        node.post("/account/app-passwords", "label=x")
+        node.post("/account/app-passwords", &format!("label=x&{}", proof()))
             .by(&node.alice)
             .send()
             .await
