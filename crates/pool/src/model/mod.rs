@@ -44,6 +44,15 @@ struct State {
     safe_bytes: HashMap<u64, u64>,
 }
 
+impl State {
+    fn settle(&mut self, disk: &LocalVolume, folders: &[Ground]) -> Result<(), VolumeError> {
+        if self.halves {
+            return self.journal.settle_by_halves(disk, folders);
+        }
+        self.journal.settle(disk, folders)
+    }
+}
+
 /// What a crash took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loss {
@@ -75,8 +84,8 @@ impl ModelVolume {
     }
 
     /// From now on behaves as a file system without one ordered journal in this: what was moved
-    /// to a shelf of history that [`Volume::sync_folders`] is not told of is lost at a crash,
-    /// once its old folder is flushed.
+    /// to a shelf of history is lost at a crash once its old folder is flushed and until
+    /// [`Volume::sync_folders`] is told of the shelf.
     pub fn lose_halves(&self) {
         self.lock().halves = true;
     }
@@ -253,7 +262,7 @@ impl Volume for ModelVolume {
             source,
         })?;
         state.safe_bytes.insert(stat.inode, stat.size);
-        state.journal.settle(&self.disk, &[Ground::Tmp])
+        state.settle(&self.disk, &[Ground::Tmp])
     }
 
     fn sync_folders(&self, folders: &[Folder]) -> Result<(), VolumeError> {
@@ -265,10 +274,7 @@ impl Volume for ModelVolume {
                 Folder::Shelf(shelf) => Ground::Shelf(shelf.as_str().into()),
             });
         }
-        if state.halves {
-            return state.journal.settle_by_halves(&self.disk, &synced);
-        }
-        state.journal.settle(&self.disk, &synced)
+        state.settle(&self.disk, &synced)
     }
 
     fn sync_all(&self) -> Result<(), VolumeError> {
