@@ -272,6 +272,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn many_small_parts_that_came_at_once_are_read_before_more_is() {
+        let part = "--XX\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\ny\r\n";
+        let piece: &'static str = part.repeat(1000).leak();
+        let (mut parts, asked) = endless("", piece);
+        for _ in 0..900 {
+            let part = parts.next().await.unwrap().unwrap();
+            assert_eq!(text(part).await.unwrap(), "y");
+        }
+        let asked = asked.load(Ordering::Relaxed);
+        assert!(asked <= 3, "{asked} pieces are held at once");
+    }
+
+    #[tokio::test]
     async fn a_large_file_is_handed_on_as_it_comes() {
         let piece: &'static str = "a".repeat(1 << 20).leak();
         let start = "--XX\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n";
