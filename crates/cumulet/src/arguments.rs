@@ -324,6 +324,9 @@ pub(crate) enum Trash {
         #[arg(long, value_name = "PATH")]
         to: Option<String>,
     },
+    /// Say that the clock is right: after a jump, or weeks switched off, nothing old is removed
+    /// until then or until a day later
+    ConfirmClock,
 }
 
 #[derive(Debug, Subcommand)]

@@ -529,6 +529,7 @@ fn forget_volume(tx: &Connection, id: VolumeId) -> Result<(), FilesError> {
         "DELETE FROM trash WHERE volume = ?1",
         "DELETE FROM versions WHERE volume = ?1",
         "DELETE FROM intents WHERE volume = ?1",
+        "DELETE FROM removals WHERE volume = ?1",
         "DELETE FROM volumes WHERE id = ?1",
     ] {
         tx.execute(sql, [id.0])?;

@@ -390,7 +390,8 @@ fn finding(difference: &Difference, path: String) -> Finding {
 
 type Known = (Vec<(String, Fid)>, Vec<String>);
 
-/// Names in history that the catalog counts on, and those that changes under way may use.
+/// Names in history that the catalog counts on, and those that changes and removals under way
+/// may use.
 fn known_history(tx: &Connection, id: VolumeId) -> Result<Known, FilesError> {
     let mut statement = tx.prepare_cached(
         "SELECT history, fid FROM versions WHERE volume = ?1 AND history <> '' \
@@ -399,8 +400,10 @@ fn known_history(tx: &Connection, id: VolumeId) -> Result<Known, FilesError> {
     let kept = statement
         .query_map([id.0], |row| Ok((row.get(0)?, Fid(row.get(1)?))))?
         .collect::<Result<_, _>>()?;
-    let mut statement =
-        tx.prepare_cached("SELECT history FROM intents WHERE volume = ?1 AND history IS NOT NULL")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT history FROM intents WHERE volume = ?1 AND history IS NOT NULL \
+             UNION ALL SELECT history FROM removals WHERE volume = ?1",
+    )?;
     let in_work = statement
         .query_map([id.0], |row| row.get(0))?
         .collect::<Result<_, _>>()?;

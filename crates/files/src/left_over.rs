@@ -2,14 +2,16 @@
 //!
 //! Removing a person keeps their files (R19, R102), and nobody gets them by chance: a left-over
 //! space is reached only by naming it here. Handing over changes its owner and moves nothing, so
-//! content, versions, trash and history go along. Purging removes files before rows: a crash in
-//! between leaves a left-over space with less in it, which can be purged again.
+//! content, versions, trash and history go along. Purging marks the space first, so that nobody can
+//! be given it any more, then moves its folder aside, then forgets its rows and notes all its files
+//! for removal (`erase.rs`); a purge that broke off is finished at the next start.
 
 use pool::{HistoryName, Spot, VolumeError, VolumePath};
 use protocol::{AccountId, EntryName, Fid, SpaceId};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::conditions::drop_locks;
+use crate::erase::{note_removal, note_space};
 use crate::record::forget_rows;
 use crate::space::{COLUMNS, decode};
 use crate::walk::HOME;
@@ -30,6 +32,9 @@ pub struct LeftOver {
     pub binds: Vec<String>,
 }
 
+/// `spaces.retired` of a space whose purge has begun; 1 is left over.
+const PURGED: i64 = 2;
+
 /// What belongs to a space: its tree, and what was deleted from it.
 const TREE: &str = "WITH RECURSIVE tree (fid) AS (\
     SELECT root FROM spaces WHERE id = ?1 \
@@ -40,7 +45,7 @@ impl Files {
     /// The spaces of removed people, by name.
     pub fn left_over_spaces(&self) -> Result<Vec<LeftOver>, FilesError> {
         self.0.db.read(|tx| {
-            let sql = format!("SELECT {COLUMNS} FROM spaces WHERE retired = 1 ORDER BY name");
+            let sql = format!("SELECT {COLUMNS} FROM spaces WHERE retired <> 0 ORDER BY name");
             let mut statement = tx.prepare_cached(&sql)?;
             let spaces: Vec<Space> = statement.query_map([], decode)?.collect::<Result<_, _>>()?;
             spaces.into_iter().map(|space| weigh(tx, space)).collect()
@@ -82,31 +87,53 @@ impl Files {
     /// [`FilesError::SpaceHoldsBind`] while a folder of the disk is bound in it: those files belong
     /// to whoever bound them.
     pub fn purge_space(&self, id: SpaceId) -> Result<LeftOver, FilesError> {
-        // An intent may still name a file; after this, none does.
-        self.settle()?;
-        let all = self.left_over_spaces()?;
-        let doomed = all
-            .into_iter()
-            .find(|one| one.space.id == id)
-            .ok_or_else(|| FilesError::Unknown(format!("a left-over space {id}")))?;
-        if let Some(root) = doomed.binds.first() {
-            return Err(FilesError::SpaceHoldsBind {
-                space: doomed.space.name,
-                root: root.clone(),
-            });
-        }
-        self.remove_folder_of(id, &doomed.space.name)?;
-        for (volume, history) in self.0.db.read(|tx| kept_files(tx, id))? {
-            if !self.remove_history(volume, &history)? {
-                return Err(FilesError::Unread(doomed.space.root));
+        let doomed = self.0.db.write(move |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM spaces WHERE id = ?1 AND retired <> 0");
+            let space = tx.query_row(&sql, [id.0], decode).optional()?;
+            let space =
+                space.ok_or_else(|| FilesError::Unknown(format!("a left-over space {id}")))?;
+            let doomed = weigh(tx, space)?;
+            if let Some(root) = doomed.binds.first() {
+                return Err(FilesError::SpaceHoldsBind {
+                    space: doomed.space.name,
+                    root: root.clone(),
+                });
             }
-        }
-        self.0.db.write(move |tx| forget_space(tx, id))?;
+            tx.execute(
+                "UPDATE spaces SET retired = ?2 WHERE id = ?1",
+                (id.0, PURGED),
+            )?;
+            Ok(doomed)
+        })?;
+        self.finish_space_purge(&doomed.space)?;
+        self.erase()?;
         Ok(doomed)
     }
 
-    /// Moves the folder aside first, so that its name goes at once and whole.
-    fn remove_folder_of(&self, id: SpaceId, name: &EntryName) -> Result<(), FilesError> {
+    /// Goes on with purges that broke off.
+    pub(crate) fn finish_space_purges(&self) -> Result<(), FilesError> {
+        let begun: Vec<Space> = self.0.db.read(|tx| {
+            let sql = format!("SELECT {COLUMNS} FROM spaces WHERE retired = ?1");
+            let mut statement = tx.prepare_cached(&sql)?;
+            let rows = statement.query_map([PURGED], decode)?;
+            Ok::<_, FilesError>(rows.collect::<Result<_, _>>()?)
+        })?;
+        begun
+            .iter()
+            .try_for_each(|space| self.finish_space_purge(space))
+    }
+
+    fn finish_space_purge(&self, space: &Space) -> Result<(), FilesError> {
+        // Writers that were let in before the space was retired are out after this.
+        let _reserved = self.reserve_entry(space.root, self.0.settings.wait)?;
+        self.settle()?;
+        let aside = self.move_aside(space.id, &space.name)?;
+        let id = space.id;
+        self.0.db.write(move |tx| forget_space(tx, id, &aside))
+    }
+
+    /// Moves the folder into history, so that its name goes at once and whole.
+    fn move_aside(&self, id: SpaceId, name: &EntryName) -> Result<HistoryName, FilesError> {
         let home = self
             .0
             .volumes
@@ -114,15 +141,16 @@ impl Files {
             .ok_or_else(|| FilesError::Unknown("the home volume".into()))?;
         let aside = HistoryName::new(&format!("00/space-{id}"))
             .map_err(|error| FilesError::Inconsistent(error.to_string()))?;
-        // A purge that broke off left this.
-        absent(home.remove(Spot::History(&aside)))?;
         let folder = VolumePath::top().join(name);
-        absent(home.rename(Spot::Path(&folder), Spot::History(&aside)))?;
+        if home.stat(Spot::Path(&folder))?.is_some() {
+            // A purge that broke off left this.
+            absent(home.remove(Spot::History(&aside)))?;
+            absent(home.rename(Spot::Path(&folder), Spot::History(&aside)))?;
+        }
         let shelf = aside.folder().into_iter();
         let folders: Vec<_> = shelf.chain([VolumePath::top().into()]).collect();
         home.sync_folders(&folders)?;
-        absent(home.remove(Spot::History(&aside)))?;
-        Ok(())
+        Ok(aside)
     }
 }
 
@@ -170,31 +198,17 @@ fn weigh(tx: &Connection, space: Space) -> Result<LeftOver, FilesError> {
     })
 }
 
-/// The files in history that belong to a space, each with its volume.
-fn kept_files(
-    tx: &Connection,
-    id: SpaceId,
-) -> Result<Vec<(protocol::VolumeId, String)>, FilesError> {
-    let sql = format!(
-        "{TREE} SELECT volume, history FROM versions WHERE fid IN (SELECT fid FROM tree) \
-         UNION ALL SELECT volume, history FROM trash WHERE space = ?1"
-    );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let rows = statement.query_map([id.0], |row| {
-        Ok((protocol::VolumeId(row.get(0)?), row.get(1)?))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn forget_space(tx: &Connection, id: SpaceId) -> Result<(), FilesError> {
+fn forget_space(tx: &Connection, id: SpaceId, aside: &HistoryName) -> Result<(), FilesError> {
     let retired: Option<i64> = tx
         .query_row(
-            "SELECT root FROM spaces WHERE id = ?1 AND retired = 1",
-            [id.0],
+            "SELECT root FROM spaces WHERE id = ?1 AND retired = ?2",
+            (id.0, PURGED),
             |row| row.get(0),
         )
         .optional()?;
     let root = retired.ok_or_else(|| FilesError::Unknown(format!("a left-over space {id}")))?;
+    note_space(tx, id, TREE)?;
+    note_removal(tx, HOME, aside.as_str())?;
     let trashed: Vec<i64> = tx
         .prepare_cached("SELECT fid FROM trash WHERE space = ?1")?
         .query_map([id.0], |row| row.get(0))?

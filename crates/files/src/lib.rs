@@ -24,6 +24,7 @@ mod copy;
 mod decide;
 mod disk;
 mod entry;
+mod erase;
 mod feed;
 mod intent;
 mod left_over;
@@ -151,6 +152,8 @@ struct Inner {
     unread: AtomicBool,
     /// Bound folders that are away and not recovered yet.
     returning: Mutex<Vec<(protocol::VolumeId, Arc<dyn Volume>)>>,
+    /// Notes of removals that somebody is at.
+    erasing: Mutex<std::collections::HashSet<i64>>,
     /// Makes names in history unique: random for each life of the process, then counted.
     names: (u32, AtomicU64),
 }
@@ -183,6 +186,7 @@ impl Files {
             hints: outside::Hints::default(),
             unread: AtomicBool::new(true),
             returning: Mutex::default(),
+            erasing: Mutex::default(),
             names: (u32::from_le_bytes(random), AtomicU64::new(0)),
         }));
         let recovery = files.recover(walk::HOME, &home)?;

@@ -48,6 +48,9 @@ pub enum FilesError {
     /// A folder whose content is needed and could not be read.
     #[error("folder {0} could not be read yet; try again")]
     Unread(protocol::Fid),
+    /// Somebody else is at it for too long.
+    #[error("another change is at work on entry {0}; try again")]
+    Busy(protocol::Fid),
     /// A name that cannot be.
     #[error(transparent)]
     Name(#[from] NameError),

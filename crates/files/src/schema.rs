@@ -6,7 +6,7 @@
 use database::Migration;
 
 /// For [`database::Database::open`], area `files`.
-pub const SCHEMA: &[Migration] = &[TREE, WRITTEN];
+pub const SCHEMA: &[Migration] = &[TREE, WRITTEN, REMOVALS];
 
 const TREE: Migration = Migration {
     name: "1 tree",
@@ -172,5 +172,17 @@ const WRITTEN: Migration = Migration {
     sql: "
 ALTER TABLE intents ADD COLUMN content BLOB;
 ALTER TABLE intents ADD COLUMN rev INTEGER;
+",
+};
+
+/// Files in history that no row leads to any more and that are to go.
+const REMOVALS: Migration = Migration {
+    name: "3 removals",
+    sql: "
+CREATE TABLE removals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    volume INTEGER NOT NULL,
+    history TEXT NOT NULL
+);
 ",
 };

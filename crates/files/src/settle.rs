@@ -108,6 +108,14 @@ fn flush_each(volume: &dyn Volume, wrote: &[&Wrote]) -> Result<bool, VolumeError
     Ok(true)
 }
 
+fn flush_touched(volume: &dyn Volume, touched: Touched<'_>) -> Result<(), VolumeError> {
+    if touched.folders.len() > FOLDERS_MAX || !flush_each(volume, &touched.wrote)? {
+        return volume.sync_all();
+    }
+    let folders: Vec<_> = touched.folders.into_iter().cloned().collect();
+    volume.sync_folders(&folders)
+}
+
 /// Starts the thread; it ends when the last handle is gone.
 pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), FilesError> {
     let weak = Arc::downgrade(inner);
@@ -153,6 +161,13 @@ impl Files {
     /// # Errors
     /// If a volume or the catalog does not answer; the intents stay then.
     pub fn settle(&self) -> Result<(), FilesError> {
+        let failed = self.settle_volumes()?;
+        failed.into_values().next().map_or(Ok(()), Err)
+    }
+
+    /// As [`Files::settle`]; gives the volumes that do not answer, whose changes wait on. A disk
+    /// that is away does not hold up the others.
+    pub(crate) fn settle_volumes(&self) -> Result<HashMap<VolumeId, FilesError>, FilesError> {
         let settling = &self.0.settling;
         let _pass = settling.pass.lock().unwrap_or_else(PoisonError::into_inner);
         let stuck = std::mem::take(&mut settling.lock().stuck);
@@ -161,13 +176,14 @@ impl Files {
         }
         let finished = std::mem::take(&mut settling.lock().finished);
         if finished.is_empty() {
-            return Ok(());
+            return Ok(HashMap::new());
         }
-        if let Err(error) = self.flush_finished(&finished) {
-            settling.lock().finished.extend(finished);
-            return Err(error);
-        }
-        fail::fail_point!("n5", |_| Ok(()));
+        let failed = self.flush_finished(&finished);
+        let (waiting, finished): (Vec<_>, Vec<_>) = finished
+            .into_iter()
+            .partition(|one| failed.contains_key(&one.volume));
+        settling.lock().finished.extend(waiting);
+        fail::fail_point!("n5", |_| Ok(HashMap::new()));
         let moves = finished.iter().filter(|one| one.moves).count();
         let contents = finished.iter().filter(|one| one.wrote.is_some()).count();
         if let Err(error) = self.forget_settled(&finished) {
@@ -182,7 +198,7 @@ impl Files {
                 waiting.written.remove(&fid);
             }
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Takes the intents away and notes the change times of what they wrote.
@@ -220,30 +236,32 @@ impl Files {
         let waiting = self.0.settling.lock();
         let clear = waiting.contents == 0 && (waiting.moves == 0 || !intent.moves());
         drop(waiting);
-        if clear { Ok(()) } else { self.settle() }
+        if clear {
+            return Ok(());
+        }
+        let mut failed = self.settle_volumes()?;
+        failed.remove(&intent.volume).map_or(Ok(()), Err)
     }
 
-    fn flush_finished(&self, finished: &[Finished]) -> Result<(), FilesError> {
+    /// Flushes what the changes touched; gives the volumes where that failed.
+    fn flush_finished(&self, finished: &[Finished]) -> HashMap<VolumeId, FilesError> {
         let mut touched: HashMap<VolumeId, Touched<'_>> = HashMap::new();
         for one in finished {
             let touched = touched.entry(one.volume).or_default();
             touched.folders.extend(&one.folders);
             touched.wrote.extend(&one.wrote);
         }
-        for (volume, touched) in touched {
+        let mut failed = HashMap::new();
+        for (id, touched) in touched {
             // What is detached was flushed when it was.
-            let Some(volume) = self.0.volumes.get(volume) else {
+            let Some(volume) = self.0.volumes.get(id) else {
                 continue;
             };
-            if touched.folders.len() > FOLDERS_MAX || !flush_each(volume.as_ref(), &touched.wrote)?
-            {
-                volume.sync_all()?;
-            } else {
-                let folders: Vec<_> = touched.folders.into_iter().cloned().collect();
-                volume.sync_folders(&folders)?;
+            if let Err(error) = flush_touched(volume.as_ref(), touched) {
+                failed.insert(id, FilesError::from(error));
             }
         }
-        Ok(())
+        failed
     }
 
     /// Keeps a change whose disk steps or record failed half-way, with its reservation.

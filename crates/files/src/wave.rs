@@ -605,6 +605,7 @@ impl From<FilesError> for WaveError {
             | FilesError::Name(_)
             | FilesError::Random
             | FilesError::Unread(_)
+            | FilesError::Busy(_)
             | FilesError::SpaceTaken(_)
             | FilesError::SpaceHoldsBind { .. } => false,
         };

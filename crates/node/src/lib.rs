@@ -20,6 +20,7 @@ pub mod greeting;
 #[cfg(feature = "http")]
 mod handover;
 mod keys;
+mod known_time;
 pub mod lan;
 pub mod layout;
 mod limits;
@@ -40,6 +41,7 @@ pub use admin::{Admin, Failure, Kind};
 pub use config::Config;
 pub use greeting::Ready;
 pub use keys::KeyError;
+pub use known_time::{Doubt, KnownTime};
 pub use layout::{Layout, LayoutError};
 pub use modules::Modules;
 pub use running::Running;

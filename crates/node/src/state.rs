@@ -18,6 +18,7 @@ use sharing::Sharing;
 
 use crate::config::Config;
 use crate::keys;
+use crate::known_time::{self, KnownTime};
 use crate::layout::{Layout, Lock};
 use crate::witness::AuditWitness;
 
@@ -39,6 +40,8 @@ pub struct State {
     pub sharing: Sharing,
     /// The served folder.
     pub home: Arc<dyn Volume>,
+    /// Whether the clock can be believed.
+    pub known_time: KnownTime,
     /// What was finished or undone while opening.
     pub recovery: Recovery,
     database: Database,
@@ -51,6 +54,9 @@ impl State {
         let lock = layout.lock()?;
         let (secret, is_new) = keys::load_or_make(&layout)?;
         let database = open_database(&layout)?;
+        // Before anything notes what the clock says now.
+        let known_time = KnownTime::open(database.clone(), Arc::clone(&clock))
+            .context("cannot read the last known time")?;
         let sharing = Sharing::open(database.clone(), Arc::clone(&clock), &secret, &layout.state)
             .context("cannot open people and rights")?;
         let options = pool::Options {
@@ -83,6 +89,7 @@ impl State {
             files,
             sharing,
             home,
+            known_time,
             recovery,
             database,
             _lock: lock,
@@ -100,6 +107,9 @@ impl State {
     pub fn close(&self) {
         if let Err(error) = self.files.settle() {
             tracing::warn!(%error, "the last writes are settled at the next start");
+        }
+        if let Err(error) = self.known_time.keep() {
+            tracing::error!(%error, "cannot keep the known time");
         }
         if let Err(error) = self.sharing.finish_audit() {
             tracing::error!(%error, "cannot seal the audit log");
@@ -141,7 +151,11 @@ fn open_database(layout: &Layout) -> anyhow::Result<Database> {
         .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot make {}", path.display()))?;
-    let schema = [("files", files::SCHEMA), ("sharing", sharing::SCHEMA)];
+    let schema = [
+        ("files", files::SCHEMA),
+        ("sharing", sharing::SCHEMA),
+        ("node", known_time::SCHEMA),
+    ];
     Database::open(&path, &schema).with_context(|| format!("cannot open {}", path.display()))
 }
 

@@ -58,7 +58,8 @@ where
 }
 
 /// Removes old versions and trash, and forgets old rows of the change log, the audit log, ended
-/// sessions and delays.
+/// sessions and delays: four jobs that do not wait for each other. While the clock is in doubt it
+/// only finishes what was removed before.
 pub(crate) fn retention(state: &Arc<State>) -> Module {
     periodic(
         "retention",
@@ -72,28 +73,68 @@ pub(crate) fn retention(state: &Arc<State>) -> Module {
                 done: 0,
                 total: None,
             }));
-            let report = state.files.retention_pass(state.now())?;
-            if report != files::RetentionReport::default() {
-                tracing::info!(
-                    versions = report.versions,
-                    trashed = report.trashed,
-                    bytes = report.bytes,
-                    "removed old history"
-                );
+            let rest = || Ok(state.files.finish_removals()?);
+            if let Some(doubt) = state.known_time.doubt()? {
+                all_of([("earlier removals", &rest as Job<'_>)])?;
+                anyhow::bail!("{doubt}");
             }
-            state.files.forget_old_changes()?;
-            state.sharing.forget_expired()?;
-            let before = state.now().minus(state.config.audit_keep);
-            while state.sharing.cut_audit(before)? > 0 {
-                task.progress(Some(Progress {
-                    what: "cutting the audit log".into(),
-                    done: 0,
-                    total: None,
-                }));
-            }
-            Ok(())
+            all_of([
+                ("earlier removals", &rest as Job<'_>),
+                ("versions and trash", &|| remove_history(state)),
+                ("change log", &|| {
+                    Ok(state.files.forget_old_changes().map(drop)?)
+                }),
+                ("sessions", &|| {
+                    Ok(state.sharing.forget_expired().map(drop)?)
+                }),
+                ("audit log", &|| cut_audit(state, task)),
+            ])
         },
     )
+}
+
+type Job<'a> = &'a dyn Fn() -> anyhow::Result<()>;
+
+/// Does every job, whatever becomes of the others, and tells at the end what went wrong.
+fn all_of<const N: usize>(jobs: [(&str, Job<'_>); N]) -> anyhow::Result<()> {
+    let mut troubles = Vec::new();
+    for (what, job) in jobs {
+        if let Err(error) = job() {
+            troubles.push(format!("{what}: {error:#}"));
+        }
+    }
+    anyhow::ensure!(troubles.is_empty(), "{}", troubles.join("; "));
+    Ok(())
+}
+
+fn remove_history(state: &State) -> anyhow::Result<()> {
+    let report = state.files.retention_pass(state.now())?;
+    if report.versions + report.trashed > 0 {
+        tracing::info!(
+            versions = report.versions,
+            trashed = report.trashed,
+            bytes = report.bytes,
+            "removed old history"
+        );
+    }
+    anyhow::ensure!(
+        report.skipped.is_empty(),
+        "left out {}",
+        report.skipped.join(", ")
+    );
+    Ok(())
+}
+
+fn cut_audit(state: &State, task: &Task) -> anyhow::Result<()> {
+    let before = state.now().minus(state.config.audit_keep);
+    while state.sharing.cut_audit(before)? > 0 {
+        task.progress(Some(Progress {
+            what: "cutting the audit log".into(),
+            done: 0,
+            total: None,
+        }));
+    }
+    Ok(())
 }
 
 /// Ends locks whose time is over.
@@ -212,4 +253,32 @@ fn show_scanner(task: &Task, status: &ScannerStatus) {
         done: status.total.folders,
         total: None,
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_fails_does_not_keep_the_others_from_their_turn() {
+        let done = RefCell::new(Vec::new());
+        let job = |name: &'static str| {
+            let done = &done;
+            move || {
+                done.borrow_mut().push(name);
+                anyhow::ensure!(name == "good", "the disk is away");
+                Ok(())
+            }
+        };
+        let told = all_of([
+            ("first", &job("bad") as Job<'_>),
+            ("second", &job("good")),
+            ("third", &job("bad")),
+        ]);
+        assert_eq!(*done.borrow(), ["bad", "good", "bad"]);
+        let told = told.unwrap_err().to_string();
+        assert_eq!(told, "first: the disk is away; third: the disk is away");
+    }
 }

@@ -16,6 +16,7 @@ impl From<FilesError> for Problem {
             FilesError::Unknown(_) => Self::NOT_FOUND,
             FilesError::Name(error) => error.into(),
             FilesError::SpaceTaken(_) => Self::new(Fault::SpaceTaken),
+            FilesError::Busy(_) => Self::new(Fault::Busy),
             other => Self::internal(&other),
         }
     }

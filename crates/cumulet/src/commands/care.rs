@@ -52,6 +52,9 @@ pub(super) async fn status(console: &Console) -> Result<Outcome, Failure> {
         "no owner yet; the set-up link makes one".into()
     };
     line("people", people);
+    if !status["clock"]["trouble"].is_null() {
+        line("clock", cell("", &status["clock"]["trouble"]));
+    }
     let volumes = [
         ("volume", "path"),
         ("seen at", "seen_at"),

@@ -167,6 +167,16 @@ pub(super) async fn trash(console: &Console, trash: Trash) -> Result<Outcome, Fa
             let text = format!("{} is back", cell("", &answer["restored"]));
             Ok(Outcome::new(answer, text))
         }
+        Trash::ConfirmClock => {
+            let answer = console.post("/v1/trash/confirm-clock", json!({})).await?;
+            let now = cell("", &answer["now"]);
+            let text = if answer["confirmed"] == json!(true) {
+                format!("the clock is right: {now}; what is too old goes within the hour")
+            } else {
+                format!("the clock was not in doubt: {now}")
+            };
+            Ok(Outcome::new(answer, text))
+        }
     }
 }
 

@@ -79,6 +79,7 @@ fn trash_and_old_versions_are_forgotten_after_thirty_days_and_not_before() {
     node.stop();
     node.clock().set_offset_s(32 * DAY_S);
     node.start();
+    node.cli(&["trash", "confirm-clock"]).ok();
     testing::wait_until(
         "the trash is emptied",
         std::time::Duration::from_secs(30),
@@ -88,6 +89,55 @@ fn trash_and_old_versions_are_forgotten_after_thirty_days_and_not_before() {
     assert_eq!(
         alice.get(&at("edited")).expect_status(200).text(),
         "second version"
+    );
+    node.cli(&["check"]).ok();
+}
+
+#[test]
+fn a_clock_that_jumped_ahead_removes_nothing_until_the_owner_confirms_it() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let Some(clock) = FakeClock::new(folder.path()) else {
+        return;
+    };
+    let mut node = cloud().clock(clock).start();
+    let alice = node.owner("alice");
+    alice.put(&at("deleted"), "in the trash").assert_status(201);
+    alice.call("DELETE", &at("deleted")).assert_status(204);
+    let kept = |node: &testing::Node| {
+        files_below(&node.folder().join(".cumulet/history"))
+            .iter()
+            .any(|body| body == "in the trash")
+    };
+    let trouble = |node: &testing::Node| {
+        let status = node.cli(&["status", "--json"]).json_lines().remove(0);
+        status["clock"]["trouble"].clone()
+    };
+    assert_eq!(trouble(&node), serde_json::Value::Null);
+    node.stop();
+    node.clock().set_offset_s(40 * DAY_S);
+    node.start();
+    let told = trouble(&node).to_string();
+    assert!(told.contains("40 days ahead"), "{told}");
+    let turn = |node: &testing::Node| {
+        let modules = node.cli(&["module", "list", "--json"]).stdout;
+        assert!(modules.contains("retention"), "{modules}");
+        modules.contains("nothing old is removed")
+    };
+    testing::wait_until(
+        "the first turn has been",
+        std::time::Duration::from_secs(40),
+        || turn(&node),
+    );
+    assert!(kept(&node));
+    let answer = node.cli(&["trash", "confirm-clock", "--json"]).json_lines();
+    assert_eq!(answer[0]["confirmed"], true);
+    assert_eq!(trouble(&node), serde_json::Value::Null);
+    node.cli(&["module", "stop", "retention"]).ok();
+    node.cli(&["module", "start", "retention"]).ok();
+    testing::wait_until(
+        "the trash is emptied",
+        std::time::Duration::from_secs(40),
+        || !kept(&node),
     );
     node.cli(&["check"]).ok();
 }

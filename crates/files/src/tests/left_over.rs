@@ -75,3 +75,23 @@ fn a_purged_space_leaves_nothing_and_frees_its_name() {
         0
     );
 }
+
+#[test]
+fn a_purge_that_was_cut_is_finished_at_the_next_start_and_nobody_is_given_the_rest() {
+    let tree = Tree::new();
+    tree.put("/a", b"first");
+    tree.put("/a", b"second");
+    tree.files.retire_space(tree.space.id).unwrap();
+    let id = tree.space.id;
+    let begun = tree.files.0.db.write(move |tx| {
+        tx.execute("UPDATE spaces SET retired = 2 WHERE id = ?1", [id.0])?;
+        Ok::<_, FilesError>(())
+    });
+    begun.unwrap();
+    let tree = tree.reopen();
+    assert!(tree.files.hand_over_space(id, ALICE).is_err());
+    tree.files.finish_removals().unwrap();
+    assert!(!tree.home.join("alice").exists());
+    assert!(tree.files.left_over_spaces().unwrap().is_empty());
+    assert_eq!(tree.files.check(true).unwrap(), []);
+}

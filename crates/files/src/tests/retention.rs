@@ -180,3 +180,145 @@ fn readers_see_whole_content_while_writers_replace_it() {
             .all(|version| version.reason == VersionReason::Overwritten)
     );
 }
+
+fn check_is_clean(tree: &Tree) {
+    assert_eq!(tree.files.check(true).unwrap(), []);
+}
+
+#[test]
+fn what_was_restored_since_a_pass_took_its_list_stays() {
+    let tree = Tree::new();
+    tree.mkdir("/d");
+    tree.put("/d/f", b"1");
+    tree.put("/d/f", b"2");
+    let trash_id = tree.delete("/d").unwrap().trash_id.unwrap();
+    let fid = tree.files.trash(tree.space.id).unwrap()[0].fid;
+    tree.act(Change::Restore { trash_id, to: None }).unwrap();
+    let listed = [crate::erase::Kept::Trash { id: trash_id, fid }];
+    assert_eq!(tree.files.take_out(&listed).unwrap(), [false]);
+    assert!(tree.files.purge(trash_id).is_err());
+    tree.files.finish_removals().unwrap();
+    assert_eq!(tree.read("/d/f"), b"2");
+    let file = tree.entry("/d/f").unwrap().fid;
+    assert_eq!(tree.files.versions(file).unwrap().len(), 1);
+    assert_eq!(history_files(&tree), 1);
+    check_is_clean(&tree);
+}
+
+#[test]
+fn a_folder_that_is_restored_and_purged_at_once_comes_back_whole_or_not_at_all() {
+    let tree = Tree::new();
+    let mut ends = [0, 0];
+    for round in 0..12_u64 {
+        let top = format!("/d{round}");
+        tree.mkdir(&top);
+        for file in 0..40 {
+            tree.put(&format!("{top}/{file}"), b"precious");
+        }
+        let trash_id = tree.delete(&top).unwrap().trash_id.unwrap();
+        let restored = std::thread::scope(|scope| {
+            let files = &tree.files;
+            let purge = scope.spawn(move || files.purge(trash_id));
+            std::thread::sleep(Duration::from_micros(200 * round));
+            let restored = tree.act(Change::Restore { trash_id, to: None }).is_ok();
+            assert_ne!(purge.join().unwrap().is_ok(), restored, "one of the two");
+            restored
+        });
+        ends[usize::from(restored)] += 1;
+        let there = tree.disk(&top).read_dir().map_or(0, Iterator::count);
+        assert_eq!(there, if restored { 40 } else { 0 });
+        assert_eq!(tree.entry(&top).is_some(), restored);
+    }
+    println!("purged and restored: {ends:?}");
+    check_is_clean(&tree);
+    let usage = tree.files.usage(tree.space.id).unwrap().used;
+    assert_eq!(usage, ends[1] * 40 * 8);
+}
+
+#[test]
+fn nothing_is_purged_while_a_restore_has_it() {
+    let tree = Tree::with(Settings {
+        wait: Duration::from_millis(20),
+        keep_percent_of_free: 0,
+        ..settings()
+    });
+    tree.put("/f", b"1");
+    let trash_id = tree.delete("/f").unwrap().trash_id.unwrap();
+    let fid = tree.files.trash(tree.space.id).unwrap()[0].fid;
+    let held = tree.files.reserve_entry(fid, Duration::ZERO).unwrap();
+    assert!(matches!(
+        tree.files.purge(trash_id),
+        Err(FilesError::Busy(_))
+    ));
+    let report = tree.files.retention_pass(tree.now()).unwrap();
+    assert_eq!(report, RetentionReport::default());
+    assert_eq!(history_files(&tree), 1);
+    drop(held);
+    assert_eq!(tree.files.retention_pass(tree.now()).unwrap().trashed, 1);
+    assert_eq!(history_files(&tree), 0);
+}
+
+#[test]
+fn a_removal_that_a_crash_cut_is_finished_at_the_next_start() {
+    let tree = Tree::new();
+    tree.mkdir("/d");
+    tree.put("/d/f", b"1");
+    tree.put("/d/f", b"2");
+    let trash_id = tree.delete("/d").unwrap().trash_id.unwrap();
+    let fid = tree.files.trash(tree.space.id).unwrap()[0].fid;
+    let listed = [crate::erase::Kept::Trash { id: trash_id, fid }];
+    assert_eq!(tree.files.take_out(&listed).unwrap(), [true]);
+    check_is_clean(&tree);
+    let tree = tree.reopen();
+    assert!(matches!(
+        tree.act(Change::Restore { trash_id, to: None }),
+        Err(Refusal::NotFound)
+    ));
+    assert_eq!(history_files(&tree), 2);
+    tree.files.finish_removals().unwrap();
+    assert_eq!(history_files(&tree), 0);
+    check_is_clean(&tree);
+}
+
+/// A disk is looked at once in a second.
+fn look_again() {
+    std::thread::sleep(Duration::from_millis(1100));
+}
+
+#[test]
+fn a_disk_that_is_away_does_not_keep_others_from_their_turn() {
+    let tree = Tree::with(Settings {
+        keep_percent_of_free: 0,
+        ..settings()
+    });
+    let outer = tempfile::tempdir().unwrap();
+    let disk = outer.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    tree.files
+        .bind(&disk, &tree.at("/disk"), &author())
+        .unwrap();
+    tree.put("/disk/f", b"1");
+    tree.put("/disk/f", b"2");
+    tree.files.settle().unwrap();
+    tree.put("/f", b"1");
+    tree.put("/f", b"2");
+    // A change that waits for its flush when the disk is pulled.
+    tree.put("/disk/f", b"3");
+    let pulled = outer.path().join("pulled");
+    std::fs::rename(&disk, &pulled).unwrap();
+    std::fs::create_dir(&disk).unwrap();
+    look_again();
+    let report = tree.files.retention_pass(tree.now()).unwrap();
+    assert_eq!(report.versions, 1, "{report:?}");
+    assert_eq!(report.skipped.len(), 1, "{report:?}");
+    assert_eq!(history_files(&tree), 0);
+    std::fs::remove_dir(&disk).unwrap();
+    std::fs::rename(&pulled, &disk).unwrap();
+    look_again();
+    let report = tree.files.retention_pass(tree.now()).unwrap();
+    assert_eq!(
+        (report.versions, report.skipped.len()),
+        (2, 0),
+        "{report:?}"
+    );
+}

@@ -27,6 +27,9 @@ pub(super) async fn status(admin: Shared) -> Answer {
             "users": state.sharing.accounts()?.len(),
             "has_owner": state.sharing.accounts()?.iter().any(|account| account.owner),
             "volumes": report::volumes(state).iter().map(report::Volume::to_json).collect::<Vec<_>>(),
+            "clock": {
+                "trouble": state.known_time.doubt().map_err(files::FilesError::from)?.map(|doubt| doubt.to_string()),
+            },
             "recovered": {
                 "finished": state.recovery.finished,
                 "undone": state.recovery.undone,
@@ -97,6 +100,28 @@ pub(super) async fn set_module(admin: Shared, Json(wish): Json<ModuleWish>) -> A
     })
     .await?;
     Ok(Json(json!({ "module": status })))
+}
+
+/// The owner says that the clock is right.
+pub(super) async fn confirm_clock(admin: Shared) -> Answer {
+    let (doubt, now) = on_disk(&admin, |admin| {
+        let doubt = admin
+            .state
+            .known_time
+            .confirm()
+            .map_err(files::FilesError::from)?;
+        if let Some(doubt) = &doubt {
+            let detail = format!("right; the last known time was {}", doubt.known);
+            admin.note(Action::Settings, "clock", detail)?;
+        }
+        Ok((doubt, admin.state.now()))
+    })
+    .await?;
+    Ok(Json(json!({
+        "confirmed": doubt.is_some(),
+        "now": now.to_string(),
+        "known": doubt.map(|doubt| doubt.known.to_string()),
+    })))
 }
 
 #[derive(Deserialize)]

@@ -123,6 +123,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         )
         .route("/v1/trash/list", post(content::trash))
         .route("/v1/trash/restore", post(content::restore))
+        .route("/v1/trash/confirm-clock", post(care::confirm_clock))
         .route("/v1/binds", get(binds::list))
         .route("/v1/binds/add", post(binds::add))
         .route("/v1/binds/index", post(binds::index))
