@@ -152,6 +152,7 @@ impl From<files::FilesError> for Failure {
         match &error {
             E::Name(_) => Self::of(Kind::Input, &error),
             E::Unknown(_) => Self::of(Kind::Missing, &error),
+            E::Busy(_) => Self::of(Kind::Unreachable, &error),
             E::Database(_) | E::Volume(_) | E::Unread(_) | E::OtherVolume { .. } | E::Random => {
                 Self::of(Kind::Configuration, &error)
             }
