@@ -76,16 +76,16 @@ pub(crate) async fn watched<T>(
         return work.await;
     }
     loop {
-        let look = async {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            count().await
-        };
         tokio::select! {
             done = &mut work => return done,
             // The work tells what is wrong; a count that did not come is only not shown.
-            counted = look => if let Ok(how_far) = counted {
+            counted = count() => if let Ok(how_far) = counted {
                 sign.tell(how_far);
             },
+        }
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
 }

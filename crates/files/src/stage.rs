@@ -155,6 +155,11 @@ impl Staging {
         self.size
     }
 
+    /// Bytes that the volume of this place can still take.
+    pub fn free(&self) -> Result<u64, FilesError> {
+        Ok(self.temp.volume.space()?.free)
+    }
+
     /// True after a write that failed because the disk is full.
     #[must_use]
     pub fn disk_was_full(&self) -> bool {

@@ -352,6 +352,7 @@ fn ended_sessions_and_old_failures_are_forgotten_by_the_retention_module() {
     // A session that nobody used for 30 days is over; failures are forgotten earlier.
     node.clock().set_offset_s(31 * 86_400);
     node.start();
+    node.cli(&["trash", "confirm-clock"]).ok();
     testing::wait_until(
         "they are forgotten",
         std::time::Duration::from_secs(30),

@@ -305,8 +305,20 @@ fn headers_without_end_are_refused() {
         .request("GET", &at(""))
         .header("X-Long", &"x".repeat(2 << 20))
         .try_send();
-    // The answer of the HTTP library, which has no text.
-    reply.unwrap().assert_status(431);
+    // The answer of the HTTP library, which has no text and closes without reading on: a client that
+    // is still sending may see the connection end before it sees the answer.
+    match reply {
+        Ok(reply) => reply.assert_status(431),
+        Err(error) => assert!(
+            matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::UnexpectedEof
+            ),
+            "{error:?}"
+        ),
+    }
     unharmed(&alice, &[]);
 }
 

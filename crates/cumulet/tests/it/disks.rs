@@ -72,6 +72,36 @@ fn a_full_disk_is_507_and_loses_nothing() {
 }
 
 #[test]
+fn an_upload_of_unknown_length_may_fill_the_disk_that_it_goes_to() {
+    let Some(home) = Mount::memory(24) else {
+        return;
+    };
+    let large = tempfile::TempDir::new().unwrap();
+    let node = cloud().folder(&home.path().join("cloud")).start();
+    let alice = node.owner("alice");
+    node.cli(&["bind", &large.path().to_string_lossy(), "alice:/Large"])
+        .ok();
+    let ballast = home.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 12 << 20]).unwrap();
+    let mut wire = alice.wire();
+    let head = alice
+        .request("PUT", &at("Large/film"))
+        .header("Transfer-Encoding", "chunked");
+    wire.send(head.bytes(true)).unwrap();
+    for _ in 0..16 {
+        wire.send("100000\r\n").unwrap();
+        wire.send(vec![b'x'; 1 << 20]).unwrap();
+        wire.send("\r\n").unwrap();
+    }
+    wire.send("0\r\n\r\n").unwrap();
+    wire.read_reply("PUT").unwrap().assert_status(201);
+    assert_eq!(
+        std::fs::metadata(large.path().join("film")).unwrap().len(),
+        16 << 20
+    );
+}
+
+#[test]
 fn r04_a_pulled_volume_is_away_and_comes_back_whole() {
     let Some(mut disk) = Mount::device(Disk::Ext4, 64) else {
         return;

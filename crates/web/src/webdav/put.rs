@@ -163,9 +163,11 @@ fn open(context: &Context, plan: &Plan) -> Step<Opened> {
             let old = spot.entry.as_ref().map_or(0, |entry| entry.size);
             let usage = app.files.usage(spot.space.id)?;
             let left = usage.quota.map(|quota| quota.saturating_sub(usage.used));
+            // The disk that it goes to, which for a bound folder is not that of the space.
+            let free = staging.free()?;
             body::Room {
-                bytes: usage.available.saturating_add(old),
-                by_quota: left.is_some_and(|left| left <= usage.available),
+                bytes: left.map_or(free, |left| left.min(free)).saturating_add(old),
+                by_quota: left.is_some_and(|left| left <= free),
             }
         }
     };
