@@ -88,7 +88,8 @@ pub struct Doubt {
 
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = self.now.0.abs_diff(self.known.0) / DAY_MS.unsigned_abs();
+        let day = DAY_MS.unsigned_abs();
+        let days = (self.now.0.abs_diff(self.known.0) + day / 2) / day;
         let (way, why) = if self.now.0 > self.known.0 {
             (
                 "ahead of",
