@@ -47,8 +47,13 @@ pub(crate) fn skip(reason: &str) {
 
 /// The path of `program`, or `None` after a line that names the Debian package.
 ///
-/// ```ignore
-/// let Some(litmus) = require("litmus") else { return };
+/// ```no_run
+/// fn story() {
+///     let Some(litmus) = testing::require("litmus") else {
+///         return;
+///     };
+///     println!("{}", litmus.display());
+/// }
 /// ```
 #[must_use]
 pub fn require(program: &str) -> Option<PathBuf> {

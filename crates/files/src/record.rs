@@ -657,20 +657,7 @@ impl<'a> Recorder<'a> {
                 hash.map(|hash| hash.0),
                 flags,
             ])?;
-        self.log(
-            row.space,
-            seq,
-            seq,
-            &LogRow {
-                fid: row.fid,
-                op: ChangeOp::Written,
-                parent: row.parent,
-                name: &row.name,
-                old: None,
-                account: None,
-            },
-        )?;
-        self.bump(row.parent, seq);
+        self.log_written(row, seq, None)?;
         let path = match walk_up(self.tx, row.fid)? {
             Some(spotted) => spotted.at()?.path.to_string(),
             None => row.name.to_string(),

@@ -103,19 +103,26 @@ impl Recorder<'_> {
                 hash,
                 indexing,
             ])?;
-        self.log(
-            row.space,
-            seq,
-            seq,
-            &LogRow {
-                fid: row.fid,
-                op: ChangeOp::Written,
-                parent: row.parent,
-                name: &row.name,
-                old: None,
-                account: intent.author.account,
-            },
-        )?;
+        self.log_written(row, seq, intent.author.account)?;
+        Ok(())
+    }
+
+    /// The change log's row of new content under the old name.
+    pub(super) fn log_written(
+        &mut self,
+        row: &Row,
+        seq: Seq,
+        account: Option<AccountId>,
+    ) -> Result<(), FilesError> {
+        let written = LogRow {
+            fid: row.fid,
+            op: ChangeOp::Written,
+            parent: row.parent,
+            name: &row.name,
+            old: None,
+            account,
+        };
+        self.log(row.space, seq, seq, &written)?;
         self.bump(row.parent, seq);
         Ok(())
     }

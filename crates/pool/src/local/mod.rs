@@ -217,6 +217,21 @@ fn state_of(handles: &Handles) -> VolumeState {
     }
 }
 
+/// Opens what lies at a place, no symbolic link followed. It need not be a regular file.
+fn open_at(handles: &Handles, at: Spot<'_>, access: OFlags) -> Result<File, Errno> {
+    // NONBLOCK, so that a pipe does not hold us; it means nothing for a regular file.
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = match at {
+        Spot::Path(path) if path.is_top() => Err(Errno::ISDIR),
+        Spot::Path(path) => handles.beneath.open(path.as_path(), flags),
+        Spot::Temp(_) | Spot::History(_) => handles.place(at).and_then(|place| {
+            let flags = flags | OFlags::CLOEXEC;
+            rustix::fs::openat(place.folder(), place.name, flags, Mode::empty())
+        }),
+    };
+    opened.map(File::from)
+}
+
 fn instant(ns: i64) -> SystemTime {
     let since = Duration::from_nanos(ns.unsigned_abs());
     if ns >= 0 {
@@ -354,17 +369,7 @@ impl Volume for LocalVolume {
         let handles = self.handles()?;
         let _gate = self.read_gate(handles.facts);
         let fail = |errno| VolumeError::sort("open", at, errno);
-        // NONBLOCK, so that a pipe does not hold us; it means nothing for a regular file.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let opened = match at {
-            Spot::Path(path) if path.is_top() => Err(Errno::ISDIR),
-            Spot::Path(path) => handles.beneath.open(path.as_path(), flags),
-            Spot::Temp(_) | Spot::History(_) => handles.place(at).and_then(|place| {
-                let flags = flags | OFlags::CLOEXEC;
-                rustix::fs::openat(place.folder(), place.name, flags, Mode::empty())
-            }),
-        };
-        let file = File::from(opened.map_err(fail)?);
+        let file = open_at(&handles, at, OFlags::RDONLY).map_err(fail)?;
         let stat = FileStat::of(&file).map_err(|e| VolumeError::sort_io("open", at, e))?;
         match stat.kind {
             FileKind::File => Ok(file),
@@ -433,16 +438,7 @@ impl Volume for LocalVolume {
     fn rewrite(&self, at: Spot<'_>, content: &[u8], mtime_ns: i64) -> Result<(), VolumeError> {
         let handles = self.handles()?;
         let fail = |errno| VolumeError::sort("write", at, errno);
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let opened = match at {
-            Spot::Path(path) if path.is_top() => Err(Errno::ISDIR),
-            Spot::Path(path) => handles.beneath.open(path.as_path(), flags),
-            Spot::Temp(_) | Spot::History(_) => handles.place(at).and_then(|place| {
-                let flags = flags | OFlags::CLOEXEC;
-                rustix::fs::openat(place.folder(), place.name, flags, Mode::empty())
-            }),
-        };
-        let file = File::from(opened.map_err(fail)?);
+        let file = open_at(&handles, at, OFlags::WRONLY).map_err(fail)?;
         let written = || {
             use std::os::unix::fs::FileExt as _;
             if !file.metadata()?.is_file() {
