@@ -6,8 +6,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use data_encoding::{Encoding, Specification};
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 /// 64 bytes of an ed25519 signature (RFC 8032).
@@ -110,15 +113,38 @@ impl NodeSecret {
             .expect("an ed25519 signature has 64 bytes")
     }
 
+    /// The ed25519 seed of the identity (RFC 8032 5.1.5), for the QUIC stack that proves the
+    /// identity in its handshake (RFC 7250).
+    #[must_use]
+    pub fn identity_seed(&self) -> [u8; 32] {
+        self.derive("node identity ed25519")
+    }
+
     fn key_pair(&self) -> Ed25519KeyPair {
-        Ed25519KeyPair::from_seed_unchecked(&self.derive("node identity ed25519"))
+        Ed25519KeyPair::from_seed_unchecked(&self.identity_seed())
             .expect("any 32 bytes are an ed25519 seed")
     }
 }
 
-/// A node's public ed25519 key: its name among machines. Prints as 64 hexadecimal digits.
+/// A node's public ed25519 key: its name among machines.
+///
+/// Its text is z-base-32, 52 small letters and digits, which fits one label of a DNS name (at most
+/// 63). Reading takes any case, and also 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub [u8; 32]);
+
+/// The alphabet of z-base-32; upper case is read as lower case.
+static Z_BASE_32: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut alphabet = Specification::new();
+    alphabet
+        .symbols
+        .push_str("ybndrfg8ejkmcpqxot1uwisza345h769");
+    alphabet.translate.from.push_str("YBNDRFGEJKMCPQXOTUWISZAH");
+    alphabet.translate.to.push_str("ybndrfgejkmcpqxotuwiszah");
+    alphabet
+        .encoding()
+        .expect("32 different symbols are an alphabet")
+});
 
 impl NodeId {
     /// True if `signature` over `message` was made by this node.
@@ -132,7 +158,7 @@ impl NodeId {
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+        f.pad(&Z_BASE_32.encode(&self.0))
     }
 }
 
@@ -146,7 +172,43 @@ impl FromStr for NodeId {
     type Err = crate::IdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<crate::Hash>().map(|hash| Self(hash.0))
+        if text.len() == 64 {
+            return text.parse::<crate::Hash>().map(|hash| Self(hash.0));
+        }
+        Z_BASE_32
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| {
+                crate::ids::bad(
+                    "node id",
+                    text,
+                    "expected the 52 letters and digits that `cumulet status` shows as id",
+                )
+            })
+    }
+}
+
+/// Text for people and JSON, the 32 bytes on the wire.
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            to.collect_str(self)
+        } else {
+            self.0.serialize(to)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if from.is_human_readable() {
+            let text = String::deserialize(from)?;
+            text.parse().map_err(serde::de::Error::custom)
+        } else {
+            <[u8; 32]>::deserialize(from).map(Self)
+        }
     }
 }
 
@@ -178,6 +240,26 @@ mod tests {
         let signature = secret.sign(b"audit head");
         assert!(secret.id().verifies(b"audit head", &signature));
         assert!(!secret.id().verifies(b"audit heap", &signature));
+    }
+
+    #[test]
+    fn an_id_fits_a_dns_label_and_is_read_in_any_case() {
+        let id = NodeSecret::from_bytes([7; 32]).id();
+        let text = id.to_string();
+        assert_eq!(text.len(), 52);
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_uppercase().parse(), Ok(id));
+        let digits = data_encoding::HEXLOWER.encode(&id.0);
+        assert_eq!(digits.parse(), Ok(id));
+        for wrong in [
+            "",
+            "y",
+            &text[1..],
+            &format!("{text}y"),
+            &text.replace(&text[..1], "l"),
+        ] {
+            assert!(wrong.parse::<NodeId>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct IdError {
     why: &'static str,
 }
 
-fn bad(what: &'static str, input: &str, why: &'static str) -> IdError {
+pub(crate) fn bad(what: &'static str, input: &str, why: &'static str) -> IdError {
     IdError {
         what,
         input: input.chars().take(80).collect(),
