@@ -10,6 +10,7 @@
 pub mod frame;
 mod identity;
 mod ids;
+pub mod message;
 mod name;
 mod node_name;
 mod record;
