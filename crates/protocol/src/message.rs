@@ -2,4 +2,5 @@
 //!
 //! The group's version stands in the ALPN of its link; `docs/protocol/` has a page for each.
 
+pub mod lookup;
 pub mod pair;
