@@ -2,5 +2,6 @@
 //!
 //! The group's version stands in the ALPN of its link; `docs/protocol/` has a page for each.
 
+pub mod center;
 pub mod lookup;
 pub mod pair;
