@@ -8,17 +8,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::{AccountId, Fid};
+use protocol::{AccountId, Fid, NodeId};
 use rusqlite::Connection;
 
 use crate::actor::{Asker, Place, Who};
-use crate::grant::{self, Grant, LanOnly};
+use crate::friend::{self, Friend, FriendId, Scope};
+use crate::grant::{self, Grant, Grantee, LanOnly};
 use crate::link::{self, LinkState};
 use crate::permission::{self, Access, Decision, Facts, LinkFacts, Need, Right, Service, Target};
 use crate::{Sharing, SharingError};
 
-/// Accounts whose grants are kept in memory.
-const ACCOUNTS_KEPT: usize = 256;
+/// Accounts and friends whose grants are kept in memory.
+const GRANTEES_KEPT: usize = 256;
 
 /// What is LAN-only.
 #[derive(Debug, Default)]
@@ -38,7 +39,8 @@ pub(crate) struct Rights {
 struct Kept {
     generation: u64,
     flags: Option<Arc<Flags>>,
-    grants: HashMap<AccountId, Arc<HashMap<Fid, Vec<Grant>>>>,
+    grants: HashMap<Grantee, Arc<HashMap<Fid, Vec<Grant>>>>,
+    friends: Option<Arc<HashMap<NodeId, Friend>>>,
 }
 
 impl Rights {
@@ -144,7 +146,9 @@ impl Sharing {
             ..Facts::default()
         };
         let (space_owner, chain, link) = match target {
-            Target::Nothing | Target::Account(_) | Target::Node => return Ok(facts),
+            Target::Nothing | Target::Account(_) | Target::Node | Target::FriendTree => {
+                return Ok(facts);
+            }
             Target::Entry { space_owner, chain } => (*space_owner, *chain, asker_link(asker)),
             Target::Link {
                 link,
@@ -153,8 +157,7 @@ impl Sharing {
             } => (*space_owner, *chain, Some(link.id)),
         };
         facts.entry_lan_only = chain.iter().any(|fid| flags.entries.contains(fid));
-        if let Some(account) = asker.account().filter(|account| *account != space_owner) {
-            let grants = self.grants_of(account)?;
+        if let Some(grants) = self.grants_for(asker, space_owner)? {
             facts.grant = best(&grants, space_owner, chain);
             facts.grant_from_above = best(&grants, space_owner, chain.get(1..).unwrap_or(&[]));
         }
@@ -181,22 +184,79 @@ impl Sharing {
         )
     }
 
-    /// Grants by entry.
-    fn grants_of(&self, account: AccountId) -> Result<Arc<HashMap<Fid, Vec<Grant>>>, SharingError> {
+    /// The accepted friend with this identity that may use `scope`; asked at every request, so that
+    /// a removal counts from the next one on.
+    pub fn friend_at_the_door(
+        &self,
+        node: NodeId,
+        scope: Scope,
+    ) -> Result<Option<Friend>, SharingError> {
+        let friends = self.accepted_friends()?;
+        Ok(friends
+            .get(&node)
+            .filter(|friend| friend.scopes.has(scope))
+            .cloned())
+    }
+
+    /// All accepted friends by their identity.
+    pub fn accepted_friends(&self) -> Result<Arc<HashMap<NodeId, Friend>>, SharingError> {
         self.0.rights.kept_or(
-            |kept| kept.grants.get(&account).cloned(),
+            |kept| kept.friends.clone(),
             || {
+                let friends = self.read(friend::accepted)?;
+                let by_node = friends.into_iter().map(|friend| (friend.node, friend));
+                Ok(Arc::new(by_node.collect()))
+            },
+            |kept, friends| kept.friends = Some(friends),
+        )
+    }
+
+    /// What was given to the asker; `None` for those who are given nothing: links and nobody, and
+    /// the owner, who needs none.
+    fn grants_for(
+        &self,
+        asker: &Asker,
+        space_owner: AccountId,
+    ) -> Result<Option<Arc<HashMap<Fid, Vec<Grant>>>>, SharingError> {
+        let grantee = match &asker.who {
+            Who::Account { id, .. } if *id == space_owner => return Ok(None),
+            Who::Account { id, .. } => Grantee::Account(*id),
+            Who::Friend { id, .. } if self.may_have_files(*id)? => Grantee::Friend(*id),
+            Who::Friend { .. } | Who::Link { .. } | Who::Nobody => return Ok(None),
+        };
+        self.grants_of(grantee).map(Some)
+    }
+
+    fn may_have_files(&self, id: FriendId) -> Result<bool, SharingError> {
+        let friends = self.accepted_friends()?;
+        Ok(friends
+            .values()
+            .any(|friend| friend.id == id && friend.scopes.has(Scope::Files)))
+    }
+
+    /// Grants by entry.
+    fn grants_of(&self, to: Grantee) -> Result<Arc<HashMap<Fid, Vec<Grant>>>, SharingError> {
+        self.0.rights.kept_or(
+            |kept| kept.grants.get(&to).cloned(),
+            || {
+                let grants = match to {
+                    Grantee::Account(account) => self.read(|c| grant::granted_to(c, account))?,
+                    Grantee::Friend(friend) => {
+                        self.read(|c| grant::granted_to_friend(c, friend))?
+                    }
+                    Grantee::Everyone => Vec::new(),
+                };
                 let mut by_entry: HashMap<Fid, Vec<Grant>> = HashMap::new();
-                for grant in self.read(|c| grant::granted_to(c, account))? {
+                for grant in grants {
                     by_entry.entry(grant.fid).or_default().push(grant);
                 }
                 Ok(Arc::new(by_entry))
             },
             |kept, grants| {
-                if kept.grants.len() >= ACCOUNTS_KEPT {
+                if kept.grants.len() >= GRANTEES_KEPT {
                     kept.grants.clear();
                 }
-                kept.grants.insert(account, grants);
+                kept.grants.insert(to, grants);
             },
         )
     }
@@ -205,7 +265,7 @@ impl Sharing {
 fn asker_link(asker: &Asker) -> Option<i64> {
     match &asker.who {
         Who::Link { id, .. } => Some(*id),
-        Who::Account { .. } | Who::Nobody => None,
+        Who::Account { .. } | Who::Friend { .. } | Who::Nobody => None,
     }
 }
 

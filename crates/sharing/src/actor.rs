@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use protocol::{AccountId, EntryName};
 
+use crate::friend::FriendId;
+
 /// Where a request comes from. Being on the LAN grants nothing; being away takes LAN-only things
 /// away (R105).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +58,13 @@ pub enum Who {
         /// True if the link has no password or it was given.
         unlocked: bool,
     },
+    /// A node that this node's owner and its own agreed on; the link proved its key.
+    Friend {
+        /// Number of the friend.
+        id: FriendId,
+        /// What this node's owner calls it.
+        name: EntryName,
+    },
     /// Nobody we know.
     Nobody,
 }
@@ -77,28 +86,50 @@ impl Asker {
     pub fn account(&self) -> Option<AccountId> {
         match &self.who {
             Who::Account { id, .. } => Some(*id),
+            Who::Link { .. } | Who::Friend { .. } | Who::Nobody => None,
+        }
+    }
+
+    /// Who holds a lock that is made now: the account, or for a friend the negative of its number,
+    /// which no account has. `None` for those who cannot lock.
+    #[must_use]
+    pub fn lock_holder(&self) -> Option<AccountId> {
+        match &self.who {
+            Who::Account { id, .. } => Some(*id),
+            Who::Friend { id, .. } => Some(AccountId(-id.0)),
             Who::Link { .. } | Who::Nobody => None,
         }
     }
 
-    /// The name for audit rows: `alice`, `link 3`, `console`, `nobody`.
+    /// The friend that asks, if one does.
+    #[must_use]
+    pub fn friend(&self) -> Option<FriendId> {
+        match &self.who {
+            Who::Friend { id, .. } => Some(*id),
+            Who::Account { .. } | Who::Link { .. } | Who::Nobody => None,
+        }
+    }
+
+    /// The name for audit rows: `alice`, `link 3`, `friend bob`, `console`, `nobody`.
     #[must_use]
     pub fn label(&self) -> String {
         match (&self.who, self.place) {
             (Who::Account { name, .. }, _) => name.to_string(),
             (Who::Link { id, .. }, _) => format!("link {id}"),
+            (Who::Friend { name, .. }, _) => format!("friend {name}"),
             (Who::Nobody, Place::Console) => "console".into(),
             (Who::Nobody, Place::Lan | Place::Away) => "nobody".into(),
         }
     }
 
-    /// The means for audit rows: `session 4`, `app-password phone`, `password`, `link`, `console`,
-    /// or empty.
+    /// The means for audit rows: `session 4`, `app-password phone`, `password`, `link`, `node
+    /// key`, `console`, or empty.
     #[must_use]
     pub fn via(&self) -> String {
         match (&self.who, self.place) {
             (Who::Account { via, .. }, _) => via.to_string(),
             (Who::Link { .. }, _) => "link".into(),
+            (Who::Friend { .. }, _) => "node key".into(),
             (Who::Nobody, Place::Console) => "console".into(),
             (Who::Nobody, Place::Lan | Place::Away) => String::new(),
         }

@@ -1,4 +1,4 @@
-//! People, sessions, app passwords, sharing links, grants, LAN-only, the permission decision and
+//! People, friends, sessions, app passwords, sharing links, grants, LAN-only, the permission decision and
 //! the audit log (R19, R94, R102, R103, R105).
 //!
 //! The rim asks [`Sharing::decide`] before everything it does, and hands on what happened to
@@ -18,8 +18,10 @@ mod app_password;
 pub mod audit;
 mod basic;
 mod error;
+mod friend;
 mod grant;
 mod keys;
+mod ledger;
 mod link;
 mod login;
 mod new_password;
@@ -50,7 +52,12 @@ pub use actor::{Asker, Client, Place, Via, Who};
 pub use app_password::{APP_PASSWORDS_MAX, AppPassword};
 pub use audit::{Action, AuditFilter, AuditPage, AuditReport, AuditRow, Event, Outcome};
 pub use error::{LoginError, SharingError};
+pub use friend::{
+    FRIENDS_MAX, Friend, FriendId, FriendState, INVITATION_AGE_MAX, INVITATIONS_MAX, Invitation,
+    NewInvitation, RedeemError, Scope, Scopes, Side,
+};
 pub use grant::{GRANTS_MAX, Grant, Grantee, LanOnly};
+pub use ledger::{DayEntry, LEDGER_DAYS_MAX, Tally};
 pub use link::{LINKS_MAX, Link, LinkRight, LinkState, LinksOf, NewLink};
 pub use login::Step;
 pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
@@ -106,11 +113,17 @@ impl Sharing {
         (self.0.clock)()
     }
 
-    /// Removes sessions that are over and delays that are forgotten; for a worker, about hourly.
+    /// Removes sessions and invitations that are over, delays that are forgotten and old rows of
+    /// the ledger; for a worker, about hourly.
     /// Tells how many rows went.
     pub fn forget_expired(&self) -> Result<usize, SharingError> {
         let now = self.now();
-        self.write(move |tx| Ok(session::forget(tx, now)? + throttle::forget(tx, now)?))
+        self.write(move |tx| {
+            Ok(session::forget(tx, now)?
+                + throttle::forget(tx, now)?
+                + friend::forget_invitations(tx, now)?
+                + ledger::forget(tx, now)?)
+        })
     }
 
     fn write<T: Send + 'static>(

@@ -116,6 +116,8 @@ pub enum Target<'a> {
     Account(AccountId),
     /// The node.
     Node,
+    /// What friends share with this node, below `Friends`; their nodes decide on each entry.
+    FriendTree,
     /// A file or folder.
     Entry {
         /// Owner of the space that holds it.
@@ -196,10 +198,22 @@ pub fn decide(
         Place::Away if facts.service_lan_only || facts.entry_lan_only => return Decision::Hide,
         Place::Away | Place::Lan => {}
     }
+    // A friend's node may stand in the same network; its people are elsewhere.
+    let is_friend = matches!(asker.who, Who::Friend { .. });
+    if is_friend && (facts.service_lan_only || facts.entry_lan_only) {
+        return Decision::Hide;
+    }
     match target {
+        // A friend has the tree and nothing else of this node.
+        Target::Nothing if is_friend => match service {
+            Service::Files => allow_if(right == Right::List),
+            Service::Pages | Service::Links | Service::Admin | Service::Metrics => Decision::Hide,
+        },
         Target::Nothing => allow_if(right == Right::List),
         Target::Account(account) => on_account(&asker.who, *account, right),
         Target::Node => on_node(&asker.who, service, right),
+        Target::FriendTree => on_friend_tree(&asker.who, service, right),
+        Target::Link { .. } if is_friend => Decision::Hide,
         Target::Link {
             link, space_owner, ..
         } => {
@@ -227,7 +241,7 @@ fn allow_if(allowed: bool) -> Decision {
 fn on_account(who: &Who, account: AccountId, right: Right) -> Decision {
     match who {
         Who::Nobody => Decision::AskLogin,
-        Who::Link { .. } => Decision::Hide,
+        Who::Link { .. } | Who::Friend { .. } => Decision::Hide,
         Who::Account { id, .. } if *id != account => Decision::Hide,
         Who::Account { via, .. } => match right {
             Right::List => Decision::Allow,
@@ -243,7 +257,7 @@ fn on_account(who: &Who, account: AccountId, right: Right) -> Decision {
 fn on_node(who: &Who, service: Service, right: Right) -> Decision {
     match who {
         Who::Nobody => Decision::AskLogin,
-        Who::Link { .. } => Decision::Hide,
+        Who::Link { .. } | Who::Friend { .. } => Decision::Hide,
         Who::Account { owner: false, .. } => Decision::Forbid,
         Who::Account { via, .. } => match (service, right) {
             (Service::Metrics, Right::List) => Decision::Allow,
@@ -257,6 +271,25 @@ fn on_node(who: &Who, service: Service, right: Right) -> Decision {
                 _,
             ) => Decision::Forbid,
         },
+    }
+}
+
+/// What friends share with this node is its owners'; nothing of it is passed on.
+fn on_friend_tree(who: &Who, service: Service, right: Right) -> Decision {
+    match who {
+        Who::Nobody => Decision::AskLogin,
+        Who::Link { .. } | Who::Friend { .. } | Who::Account { owner: false, .. } => Decision::Hide,
+        Who::Account { .. } => allow_if(
+            match service {
+                Service::Files | Service::Pages => true,
+                Service::Links | Service::Admin | Service::Metrics => false,
+            } && match right {
+                Right::List | Right::Download | Right::Create | Right::Write | Right::Delete => {
+                    true
+                }
+                Right::Share | Right::Manage => false,
+            },
+        ),
     }
 }
 
@@ -277,6 +310,18 @@ fn on_entry(
                 true => allow_if(link_allows(link, right)),
                 false => Decision::AskLogin,
             }
+        }
+        Who::Friend { .. } => {
+            let Some(grant) = facts.grant.filter(|_| service == Service::Files) else {
+                return Decision::Hide;
+            };
+            let writes = grant == Access::Write;
+            allow_if(match right {
+                Right::List | Right::Download => true,
+                Right::Create | Right::Write => writes,
+                Right::Delete => facts.grant_from_above == Some(Access::Write),
+                Right::Share | Right::Manage => false,
+            })
         }
         Who::Account { id, via, .. } => {
             let own = *id == space_owner;

@@ -4,7 +4,9 @@
 use database::Migration;
 
 /// Steps of the area `sharing`, in their order.
-pub const SCHEMA: &[Migration] = &[Migration {
+pub const SCHEMA: &[Migration] = &[PEOPLE, FRIENDS];
+
+const PEOPLE: Migration = Migration {
     name: "1 people, links, audit",
     sql: "
 CREATE TABLE account (
@@ -116,4 +118,50 @@ CREATE TABLE audit_cut (
   signature BLOB NOT NULL
 ) STRICT;
 ",
-}];
+};
+
+const FRIENDS: Migration = Migration {
+    name: "2 friends",
+    sql: "
+CREATE TABLE friend (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  node          BLOB NOT NULL UNIQUE,        -- 32 bytes, the ed25519 key
+  name          TEXT NOT NULL,
+  name_key      TEXT NOT NULL UNIQUE,        -- lower case; decides who has the name
+  calls_itself  TEXT NOT NULL,
+  addresses     TEXT NOT NULL,               -- with spaces in between
+  scopes        TEXT NOT NULL,               -- names with commas, or none
+  we_agree      INTEGER NOT NULL,
+  they_agree    INTEGER NOT NULL,
+  sealed_token  BLOB,                        -- of a ticket that is still to be redeemed
+  token_expires INTEGER,
+  since         INTEGER,                     -- both agree since
+  created       INTEGER NOT NULL
+) STRICT;
+CREATE TABLE friend_invitation (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  token_hash  BLOB NOT NULL UNIQUE,
+  name        TEXT,                          -- what the friend will be called
+  node        BLOB,                          -- only this one may redeem it
+  scopes      TEXT NOT NULL,
+  created     INTEGER NOT NULL,
+  expires     INTEGER NOT NULL,
+  redeemed_by BLOB                           -- the node that used it up
+) STRICT;
+-- By node, so that it outlives a friendship that is ended and begun again.
+CREATE TABLE friend_ledger (
+  node  BLOB NOT NULL,
+  day   INTEGER NOT NULL,                    -- days since 1970, UTC
+  given INTEGER NOT NULL,                    -- bytes
+  taken INTEGER NOT NULL,
+  PRIMARY KEY (node, day)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE member_grant ADD COLUMN friend INTEGER REFERENCES friend (id) ON DELETE CASCADE;
+ALTER TABLE member_grant ADD COLUMN share_name TEXT;
+DROP INDEX member_grant_pair;
+CREATE UNIQUE INDEX member_grant_pair
+  ON member_grant (fid, ifnull(account, -1), ifnull(friend, -1));
+CREATE UNIQUE INDEX member_grant_share ON member_grant (friend, share_name)
+  WHERE friend IS NOT NULL;
+",
+};

@@ -13,6 +13,7 @@ use crate::{Account, Asker, Client, Place, SCHEMA, Sharing, Via, Who};
 
 mod accounts;
 mod basic;
+mod friends;
 mod links;
 mod login;
 mod rights;

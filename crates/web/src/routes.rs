@@ -229,7 +229,9 @@ pub fn subject_fits(route: &Route) -> bool {
         (Subject::Tree, _) | (Subject::Link, _) => false,
         (Subject::Route, Object::LinkPage) => false,
         (Subject::Route, Object::Entry) => route.caller == Caller::Dav,
-        (Subject::Route, Object::Open | Object::OwnAccount | Object::Node) => true,
+        (Subject::Route, Object::Open | Object::OwnAccount | Object::Node | Object::FriendTree) => {
+            true
+        }
     }
 }
 

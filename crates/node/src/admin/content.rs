@@ -136,6 +136,7 @@ impl Admin {
             "access": access_name(grant.access),
             "by": self.account_name(grant.by)?,
             "created": grant.created.to_string(),
+            "seen_as": grant.share_name.as_ref().map(|name| name.as_str()),
         }))
     }
 
@@ -143,6 +144,10 @@ impl Admin {
         match grantee {
             Grantee::Everyone => Ok(EVERYONE.into()),
             Grantee::Account(id) => self.account_name(id),
+            Grantee::Friend(id) => Ok(match self.state.sharing.friend_by_id(id)? {
+                Some(friend) => format!("{FRIEND}{}", friend.name),
+                None => format!("{FRIEND}{}", id.0),
+            }),
         }
     }
 
@@ -155,15 +160,26 @@ impl Admin {
     }
 
     fn grantee(&self, who: &str) -> Result<Grantee, Failure> {
+        if let Some(name) = who.strip_prefix(FRIEND) {
+            let friend = self.state.sharing.friend(name)?;
+            return friend
+                .map(|friend| Grantee::Friend(friend.id))
+                .ok_or_else(|| {
+                    Failure::missing(format!("there is no friend `{name}`"))
+                        .hint("`cumulet friend list` shows all friends")
+                });
+        }
         match self.state.sharing.account(who)? {
             Some(account) => Ok(Grantee::Account(account.id)),
             None if who == EVERYONE => Ok(Grantee::Everyone),
             None => Err(Failure::missing(format!("there is no account `{who}`"))
-                .hint("share with the name of an account, or with `everyone` on this node")),
+                .hint("share with the name of an account, with `everyone` on this node, or with `friend:NAME`")),
         }
     }
 }
 
+/// What stands before the name of a friend.
+const FRIEND: &str = "friend:";
 /// The word for all accounts of the node.
 const EVERYONE: &str = "everyone";
 
@@ -214,10 +230,17 @@ pub(super) async fn add_share(admin: Shared, Json(new): Json<ShareToMake>) -> An
                 format!("{} belongs to {} already", place.path, new.who),
             ));
         }
-        let grant = admin
-            .state
-            .sharing
-            .add_grant(entry.fid, grantee, access, place.space.owner)?;
+        let (sharing, by) = (&admin.state.sharing, place.space.owner);
+        let grant = match grantee {
+            Grantee::Account(_) | Grantee::Everyone => {
+                sharing.add_grant(entry.fid, grantee, access, by)?
+            }
+            Grantee::Friend(friend) => {
+                let top = entry.parent.is_none();
+                let name = if top { &place.space.name } else { &entry.name };
+                sharing.share_with_friend(entry.fid, friend, access, by, name)?
+            }
+        };
         admin.note(
             Action::GrantCreate,
             place.path.to_string(),

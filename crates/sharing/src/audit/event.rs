@@ -99,6 +99,18 @@ actions! {
     GrantCreate = "grant-create",
     /// Access was taken from a member.
     GrantRemove = "grant-remove",
+    /// A ticket for a friend was made.
+    FriendInvite = "friend-invite",
+    /// A ticket for a friend was withdrawn.
+    FriendWithdraw = "friend-withdraw",
+    /// This side agreed to a friend, or the other one did.
+    FriendAgree = "friend-agree",
+    /// Both sides have agreed.
+    FriendAccept = "friend-accept",
+    /// A friend was removed.
+    FriendRemove = "friend-remove",
+    /// A friend was renamed, or what it may ask for was changed.
+    FriendChange = "friend-change",
     /// Something was made LAN-only or not.
     LanOnly = "lan-only",
     /// A quota was changed.

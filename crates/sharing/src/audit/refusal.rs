@@ -139,7 +139,7 @@ impl Sharing {
             ..Event::of(asker, self.now(), Action::Refuse, target)
         };
         let counted_target = match &asker.who {
-            Who::Account { .. } | Who::Link { .. } => target,
+            Who::Account { .. } | Who::Link { .. } | Who::Friend { .. } => target,
             Who::Nobody => "",
         };
         self.count_refusal(event, counted_target.to_owned());

@@ -16,6 +16,8 @@ pub enum Object {
     OwnAccount,
     /// [`Target::Node`]
     Node,
+    /// [`Target::FriendTree`]
+    FriendTree,
     /// [`Target::Entry`]
     Entry,
     /// [`Target::Link`]
@@ -110,6 +112,20 @@ impl Need {
     pub const NODE_SEE: Self = need("node-see", Service::Admin, Object::Node, Right::List);
     /// Change people, quotas, services.
     pub const NODE_MANAGE: Self = need("node-manage", Service::Admin, Object::Node, Right::Manage);
+    /// List and fetch what friends share with this node.
+    pub const FRIEND_TREE_READ: Self = need(
+        "friend-tree-read",
+        Service::Files,
+        Object::FriendTree,
+        Right::Download,
+    );
+    /// Change what friends share with this node.
+    pub const FRIEND_TREE_WRITE: Self = need(
+        "friend-tree-write",
+        Service::Files,
+        Object::FriendTree,
+        Right::Write,
+    );
     /// Read the counters.
     pub const METRICS: Self = need("metrics", Service::Metrics, Object::Node, Right::List);
 
@@ -128,6 +144,7 @@ impl Need {
             Object::Open => Target::Nothing,
             Object::OwnAccount => Target::Account(me),
             Object::Node => Target::Node,
+            Object::FriendTree => Target::FriendTree,
             Object::Entry => Target::Entry {
                 space_owner: me,
                 chain: &[],
@@ -192,5 +209,7 @@ pub const TABLE: &[Need] = &[
     Need::LINK_DELETE,
     Need::NODE_SEE,
     Need::NODE_MANAGE,
+    Need::FRIEND_TREE_READ,
+    Need::FRIEND_TREE_WRITE,
     Need::METRICS,
 ];

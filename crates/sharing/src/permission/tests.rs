@@ -84,6 +84,96 @@ fn via_link(unlocked: bool) -> Who {
     Who::Link { id: 1, unlocked }
 }
 
+fn friend() -> Who {
+    Who::Friend {
+        id: crate::FriendId(1),
+        name: EntryName::new("bob").unwrap(),
+    }
+}
+
+/// A friend's node has the folders that were shared with it and not one thing more, wherever it
+/// stands.
+#[test]
+fn friends() {
+    use Access::{Read, Write};
+    let none = Facts::default();
+    let check = |service, target: &Target<'_>, facts: &Facts, expected: &str| {
+        for place in [Place::Lan, Place::Away] {
+            let row = row(&friend(), place, service, target, facts);
+            assert_eq!(row, expected, "{service} {target:?} {facts:?}");
+            let hidden = [
+                Facts {
+                    entry_lan_only: true,
+                    ..*facts
+                },
+                Facts {
+                    service_lan_only: true,
+                    ..*facts
+                },
+            ];
+            for facts in hidden {
+                let row = self::row(&friend(), place, service, target, &facts);
+                assert_eq!(row, "hhhhhhh", "{service} {target:?} {facts:?}");
+            }
+        }
+    };
+    let entry = entry_of(OWNER);
+    check(Service::Files, &entry, &none, "hhhhhhh");
+    check(Service::Files, &entry, &granted(Read, true), "aafffff");
+    check(Service::Files, &entry, &granted(Write, false), "aaaafff");
+    check(Service::Files, &entry, &granted(Write, true), "aaaaaff");
+    check(
+        Service::Files,
+        &entry,
+        &linked(LinkRight::Edit, true, true),
+        "hhhhhhh",
+    );
+    check(Service::Files, &Target::Nothing, &none, "affffff");
+    let link = a_link(OWNER);
+    let page = Target::Link {
+        link: &link,
+        space_owner: OWNER,
+        chain: &[],
+    };
+    for service in Service::ALL {
+        if service != Service::Files {
+            check(service, &entry, &granted(Write, true), "hhhhhhh");
+            check(service, &Target::Nothing, &none, "hhhhhhh");
+        }
+        check(service, &Target::Account(MEMBER), &none, "hhhhhhh");
+        check(service, &Target::Node, &none, "hhhhhhh");
+        check(service, &Target::FriendTree, &none, "hhhhhhh");
+        check(
+            service,
+            &page,
+            &linked(LinkRight::Edit, true, true),
+            "hhhhhhh",
+        );
+    }
+}
+
+/// What friends share with this node is for its owners.
+#[test]
+fn the_tree_of_friends() {
+    let check = |who: Who, service, expected: &str| {
+        let row = row(
+            &who,
+            Place::Away,
+            service,
+            &Target::FriendTree,
+            &Facts::default(),
+        );
+        assert_eq!(row, expected, "{who:?} {service}");
+    };
+    for via in [session(), app()] {
+        check(account(OWNER, via.clone()), Service::Files, "aaaaaff");
+        check(account(OWNER, via.clone()), Service::Admin, "fffffff");
+        check(account(MEMBER, via), Service::Files, "hhhhhhh");
+    }
+    check(via_link(true), Service::Files, "hhhhhhh");
+    check(Who::Nobody, Service::Files, "lllllll");
+}
+
 /// Everything on entries, on the LAN and away: place alone gives and takes nothing.
 #[test]
 fn entries() {
@@ -525,7 +615,8 @@ fn lan_only_beats_everything_and_the_console_may_all() {
 }
 
 /// What the gate says before the target is known, for each need: owner, owner's app password,
-/// member, member's app password, unlocked link, locked link, nobody.
+/// member, member's app password, unlocked link, locked link, nobody,
+/// friend.
 #[test]
 fn needs() {
     let askers = [
@@ -536,28 +627,31 @@ fn needs() {
         via_link(true),
         via_link(false),
         Who::Nobody,
+        friend(),
     ];
     let expected = [
-        ("open", "aaaaaaa"),
-        ("files-open", "aaaaaaa"),
-        ("account-see", "aaaahhl"),
-        ("account-manage", "afafhhl"),
-        ("principal-see", "aaaahhl"),
-        ("entry-list", "aaaahhl"),
-        ("entry-download", "aaaahhl"),
-        ("entry-create", "aaaahhl"),
-        ("entry-write", "aaaahhl"),
-        ("entry-delete", "aaaahhl"),
-        ("entry-share", "afafhhl"),
-        ("link-page", "aaaaaaa"),
-        ("link-list", "ffffall"),
-        ("link-download", "ffffall"),
-        ("link-create", "ffffall"),
-        ("link-write", "ffffall"),
-        ("link-delete", "ffffall"),
-        ("node-see", "afffhhl"),
-        ("node-manage", "afffhhl"),
-        ("metrics", "aaffhhl"),
+        ("open", "aaaaaaah"),
+        ("files-open", "aaaaaaaa"),
+        ("account-see", "aaaahhlh"),
+        ("account-manage", "afafhhlh"),
+        ("principal-see", "aaaahhlh"),
+        ("entry-list", "aaaahhla"),
+        ("entry-download", "aaaahhla"),
+        ("entry-create", "aaaahhla"),
+        ("entry-write", "aaaahhla"),
+        ("entry-delete", "aaaahhla"),
+        ("entry-share", "afafhhlf"),
+        ("link-page", "aaaaaaah"),
+        ("link-list", "ffffallh"),
+        ("link-download", "ffffallh"),
+        ("link-create", "ffffallh"),
+        ("link-write", "ffffallh"),
+        ("link-delete", "ffffallh"),
+        ("node-see", "afffhhlh"),
+        ("node-manage", "afffhhlh"),
+        ("friend-tree-read", "aahhhhlh"),
+        ("friend-tree-write", "aahhhhlh"),
+        ("metrics", "aaffhhlh"),
     ];
     assert_eq!(expected.len(), TABLE.len());
     for (need, (name, expected)) in TABLE.iter().zip(expected) {
@@ -577,8 +671,10 @@ fn needs() {
         };
         assert_eq!(row(Place::Away, false), expected, "{name}");
         assert_eq!(row(Place::Lan, false), expected, "{name}");
-        assert_eq!(row(Place::Lan, true), expected, "{name}");
-        assert_eq!(row(Place::Away, true), "hhhhhhh", "{name}");
+        // Of what is LAN-only a friend in the same network has nothing either.
+        assert_eq!(row(Place::Lan, true)[..7], expected[..7], "{name}");
+        assert_eq!(&row(Place::Lan, true)[7..], "h", "{name}");
+        assert_eq!(row(Place::Away, true), "hhhhhhhh", "{name}");
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn health(call: Call) -> Answer {
 pub(crate) async fn status(call: Call) -> Answer {
     let (name, owner) = match &call.asker.who {
         Who::Account { name, owner, .. } => (Some(name.to_string()), *owner),
-        Who::Link { .. } | Who::Nobody => (None, false),
+        Who::Link { .. } | Who::Friend { .. } | Who::Nobody => (None, false),
     };
     let settings = &call.app.settings;
     Ok(json(&serde_json::json!({

@@ -31,7 +31,7 @@ fn session_id(call: &Call) -> Option<i64> {
             via: Via::Session { id },
             ..
         } => Some(*id),
-        Who::Account { .. } | Who::Link { .. } | Who::Nobody => None,
+        Who::Account { .. } | Who::Link { .. } | Who::Friend { .. } | Who::Nobody => None,
     }
 }
 

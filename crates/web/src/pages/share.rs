@@ -4,7 +4,8 @@ use files::Entry;
 use maud::{Markup, html};
 use protocol::Timestamp;
 use sharing::{
-    Access, Account, Action, Event, Grant, Grantee, LanOnly, Link, LinkRight, LinksOf, NewLink,
+    Access, Account, Action, Event, Friend, FriendState, Grant, Grantee, LanOnly, Link, LinkRight,
+    LinksOf, NewLink,
 };
 
 use super::done;
@@ -24,14 +25,21 @@ struct Shares {
     links: Vec<Link>,
     grants: Vec<(Grant, String)>,
     people: Vec<Account>,
+    friends: Vec<Friend>,
     lan_only: bool,
 }
 
 fn read(app: &App, visit: &Visit) -> Result<Shares, Problem> {
     let now = app.now();
     let accounts = app.sharing.accounts()?;
+    let mut friends = app.sharing.friends()?;
+    friends.retain(|friend| friend.state == FriendState::Accepted);
     let name_of = |grantee: Grantee| match grantee {
         Grantee::Everyone => None,
+        Grantee::Friend(id) => friends
+            .iter()
+            .find(|friend| friend.id == id)
+            .map(|friend| friend.name.to_string()),
         Grantee::Account(id) => accounts
             .iter()
             .find(|account| account.id == id)
@@ -59,6 +67,7 @@ fn read(app: &App, visit: &Visit) -> Result<Shares, Problem> {
             .into_iter()
             .filter(|account| account.id != visit.space.owner)
             .collect(),
+        friends,
     })
 }
 
@@ -155,6 +164,9 @@ fn member_card(t: Language, shares: &Shares, here: &str) -> Markup {
                                 b { @match grant.grantee {
                                     Grantee::Everyone => { (t.text("share-everyone")) }
                                     Grantee::Account(_) => { (name) }
+                                    Grantee::Friend(_) => {
+                                        (t.with("share-friend", &[("name", name.clone().into())]))
+                                    }
                                 } }
                                 div class="soft" {
                                     (access_text(t, grant.access)) " · " (moment(t, grant.created))
@@ -168,7 +180,7 @@ fn member_card(t: Language, shares: &Shares, here: &str) -> Markup {
                     }
                 }
             }
-            @if shares.people.is_empty() { p class="soft" { (t.text("share-nobody")) } }
+            @if shares.people.is_empty() && shares.friends.is_empty() { p class="soft" { (t.text("share-nobody")) } }
             @else {
                 form class="stack" method="post" action=(format!("/share-member/{here}")) {
                     div class="fields" {
@@ -178,7 +190,16 @@ fn member_card(t: Language, shares: &Shares, here: &str) -> Markup {
                                 @for person in &shares.people {
                                     option value=(person.name) { (person.name) }
                                 }
-                                option value="*" { (t.text("share-everyone")) }
+                                @if !shares.people.is_empty() {
+                                    option value="*" { (t.text("share-everyone")) }
+                                }
+                                @for friend in &shares.friends {
+                                    option value=(format!("friend:{}", friend.name)) {
+                                        (t.with("share-friend", &[
+                                            ("name", friend.name.to_string().into()),
+                                        ]))
+                                    }
+                                }
                             }
                         }
                         div class="field" {
@@ -325,6 +346,19 @@ pub(crate) async fn add_member(call: Call) -> Answer {
     let here = address::encode(&visit.space.name, &visit.at.path);
     let asker = call.asker.clone();
     call.blocking(move |app| {
+        let by = visit.space.owner;
+        if let Some(name) = who.strip_prefix("friend:") {
+            let friend = app.sharing.friend(name)?.ok_or(Problem::bad("who"))?;
+            let entry = &visit.entry;
+            let top = entry.parent.is_none();
+            let name = if top { &visit.space.name } else { &entry.name };
+            app.sharing
+                .share_with_friend(entry.fid, friend.id, access, by, name)?;
+            let mut event = event(app, &asker, &visit, Action::GrantCreate);
+            event.detail = who;
+            app.sharing.audit(event)?;
+            return Ok(());
+        }
         let grantee = if who == "*" {
             Grantee::Everyone
         } else {
@@ -335,7 +369,7 @@ pub(crate) async fn add_member(call: Call) -> Answer {
             Grantee::Account(account.id)
         };
         app.sharing
-            .add_grant(visit.entry.fid, grantee, access, visit.space.owner)?;
+            .add_grant(visit.entry.fid, grantee, access, by)?;
         let mut event = event(app, &asker, &visit, Action::GrantCreate);
         event.detail = who;
         app.sharing.audit(event)?;

@@ -50,7 +50,7 @@ fn place(call: &Call) -> Result<Place, Problem> {
 fn is_unlocked(asker: &Asker) -> bool {
     match &asker.who {
         Who::Link { unlocked, .. } => *unlocked,
-        Who::Account { .. } | Who::Nobody => false,
+        Who::Account { .. } | Who::Friend { .. } | Who::Nobody => false,
     }
 }
 
