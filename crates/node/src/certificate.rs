@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use protocol::{NodeSecret, Timestamp};
+use protocol::{NodeSecret, Timestamp, TlsKey};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PublicKeyData,
@@ -35,8 +35,6 @@ const HEAD_START: Duration = Duration::from_hours(24);
 /// Earlier names and addresses are kept, so that changing networks does not make a new
 /// certificate each time; beyond this many the oldest go.
 const NAMES_MAX: usize = 64;
-/// What the node's identity signs: this, then the 32 bytes of the hash.
-const SPKI_CONTEXT: &[u8] = b"cumulet tls spki sha256 1\n";
 
 /// Why there is no certificate.
 #[derive(Debug, Error)]
@@ -132,6 +130,12 @@ impl Certificate {
         self.current().fingerprint
     }
 
+    /// The key of the certificate; it outlives renewals.
+    #[must_use]
+    pub fn tls_key(&self) -> TlsKey {
+        TlsKey::of_spki(&self.key.subject_public_key_info())
+    }
+
     fn current(&self) -> Current {
         self.current
             .read()
@@ -208,19 +212,15 @@ fn load_or_make_key(layout: &Layout) -> Result<KeyPair, CertificateError> {
 
 /// Writes `spki.sig`: node id, hash and signature, one a line.
 fn sign_key(layout: &Layout, secret: &NodeSecret, key: &KeyPair) -> Result<(), CertificateError> {
-    let hash = ring::digest::digest(&ring::digest::SHA256, &key.subject_public_key_info());
-    let signature = secret.sign(&[SPKI_CONTEXT, hash.as_ref()].concat());
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let tls_key = TlsKey::of_spki(&key.subject_public_key_info());
+    let signature: String = tls_key
+        .vouch(secret)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let text = format!(
-        "node {}\nspki-sha256 {}\nsignature {}\n",
-        secret.id(),
-        hex(hash.as_ref()),
-        hex(&signature)
+        "node {}\nspki-sha256 {tls_key}\nsignature {signature}\n",
+        secret.id()
     );
     let path = layout.tls().join("spki.sig");
     if fs::read_to_string(&path).is_ok_and(|old| old == text) {
@@ -369,12 +369,8 @@ mod tests {
                 .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
                 .collect::<Vec<_>>()
         };
-        let hash = ring::digest::digest(
-            &ring::digest::SHA256,
-            &certificate.key.subject_public_key_info(),
-        );
-        assert_eq!(field("spki-sha256"), hash.as_ref());
-        let message = [SPKI_CONTEXT, hash.as_ref()].concat();
-        assert!(secret.id().verifies(&message, &field("signature")));
+        let key = certificate.tls_key();
+        assert_eq!(field("spki-sha256"), key.0);
+        assert!(key.is_vouched(secret.id(), &field("signature")));
     }
 }

@@ -8,13 +8,13 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::body::Body;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,20 +23,23 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use crate::lan::{Door, Network};
 use crate::limits::Limits;
+use crate::multiplex::{Begun, Multiplexed};
 #[cfg(feature = "http")]
 use crate::plain;
 use crate::pulse::{AnswerBody, Patience, Pulse, RequestBody, Verdict, Watched};
+use crate::withheld::{Refusal, Withheld};
 
 /// ContentType `handshake` of a TLS record.
 const TLS_HANDSHAKE: u8 = 22;
 
 /// HTTP/1: the head of a request and each of the two buffers are bounded by this.
-const BUFFER_BYTES_MAX: usize = 256 << 10;
+pub(crate) const BUFFER_BYTES_MAX: usize = 256 << 10;
+/// HTTP/1: header lines of a request; the library's own bound.
+pub(crate) const HEADERS_MAX: usize = 100;
 /// A plain request on the TLS port needs to be read only as far as its Host.
 const REDIRECT_HEAD_BYTES_MAX: usize = 16 << 10;
 /// HTTP/2: one upload may have this much under way; covers 1 Gbit/s at 8 ms.
@@ -136,22 +139,36 @@ async fn greet(
 /// Plain HTTP on the TLS port: one answer, `308 Permanent Redirect` to the same place by https.
 async fn redirect(entrance: &Arc<Entrance>, stream: TcpStream) -> Result<(), io::Error> {
     let https_port = entrance.https_port;
-    let service = service_fn(move |request: Request<Incoming>| {
-        let answer = redirect_answer(
-            request.headers().get(header::HOST),
-            request.uri(),
-            https_port,
-        );
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    hyper::server::conn::http1::Builder::new()
+    let pulse = Pulse::new(false);
+    let service = {
+        let pulse = Arc::clone(&pulse);
+        service_fn(move |request: Request<Incoming>| {
+            let in_flight = pulse.request();
+            let answer = redirect_answer(
+                request.headers().get(header::HOST),
+                request.uri(),
+                https_port,
+            );
+            let answer = answer.map(|body| AnswerBody::new(body, in_flight));
+            async move { Ok::<_, Infallible>(answer) }
+        })
+    };
+    let io = Withheld::new(stream, Arc::clone(&pulse));
+    let mut library = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(entrance.patience.header)
         .keep_alive(false)
         .max_buf_size(REDIRECT_HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .map_err(io::Error::other)
+        .serve_connection(TokioIo::new(Watched::new(io, Arc::clone(&pulse))), service);
+    let end = (&mut library).await;
+    let connection = library.into_parts().io.into_inner().into_inner();
+    let (stream, Some(status)) = connection.into_parts() else {
+        return end.map_err(io::Error::other);
+    };
+    let refusal = Refusal::unreadable(status, end.as_ref().err(), 0);
+    // The caller bounds the time of it all.
+    let never = CancellationToken::new();
+    refusal.send(stream, web::LINGER, &never).await
 }
 
 fn redirect_answer(
@@ -195,7 +212,6 @@ where
 {
     let pulse = Pulse::new(is_h2);
     let (stream, request_line) = web::FragmentGuard::new(stream);
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
     let service = {
         let (entrance, pulse) = (Arc::clone(entrance), Arc::clone(&pulse));
         service_fn(move |request| {
@@ -208,41 +224,77 @@ where
             )
         })
     };
-    // HTTP/2 runs each request as a task of its own; dropping the tracker's token ends none, so
-    // the connection waits for them.
-    let tasks = TaskTracker::new();
     if is_h2 {
-        let connection = hyper::server::conn::http2::Builder::new(Tasks(tasks.clone()))
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(FRAME_BYTES_MAX)
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(HEADER_LIST_BYTES_MAX)
-            .max_send_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(io, service);
-        watch(
-            connection,
-            |c| c.graceful_shutdown(),
-            &pulse,
-            entrance.patience,
-            stop,
-        )
-        .await?;
-    } else {
-        let connection = http1().serve_connection(io, service);
-        watch(
-            connection,
-            |c| c.graceful_shutdown(),
-            &pulse,
-            entrance.patience,
-            stop,
-        )
-        .await?;
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+        let begun = Begun::default();
+        let connection = http2(begun.clone()).serve_connection(io, service);
+        let mut connection = Multiplexed::new(connection, begun);
+        let close = |multiplexed: Pin<&mut &mut Multiplexed<_>>| {
+            if let Some(connection) = multiplexed.get_mut().connection() {
+                hyper::server::conn::http2::Connection::graceful_shutdown(connection);
+            }
+        };
+        let end = watch(&mut connection, close, &pulse, entrance.patience, stop).await;
+        connection.finish().await;
+        end?;
+        return Ok(());
     }
-    tasks.close();
-    tasks.wait().await;
+    let stream = Withheld::new(stream, Arc::clone(&pulse));
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let mut library = http1().serve_connection(io, service);
+    let end = watch(
+        &mut library,
+        |library| Pin::new(&mut **library.get_mut()).graceful_shutdown(),
+        &pulse,
+        entrance.patience,
+        stop.clone(),
+    )
+    .await;
+    let (stream, status) = library
+        .into_parts()
+        .io
+        .into_inner()
+        .into_inner()
+        .into_parts();
+    say_why(stream, status, end, &pulse, entrance.patience, &stop).await
+}
+
+/// Tells the client why a head of its did not become a request, if that is how the library ended.
+pub(crate) async fn say_why<S>(
+    stream: S,
+    withheld: Option<StatusCode>,
+    end: Result<Ended, hyper::Error>,
+    pulse: &Pulse,
+    patience: Patience,
+    stop: &CancellationToken,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if let Some(status) = withheld {
+        let refusal = Refusal::unreadable(status, end.as_ref().err(), pulse.requests());
+        refusal.send(stream, web::LINGER, stop).await?;
+    } else if let Ok(Ended::SlowHead) = end {
+        // It had its time; what is left is to read the answer.
+        let refusal = Refusal::too_slow(patience.header);
+        refusal.send(stream, patience.header / 5, stop).await?;
+    }
+    end?;
     Ok(())
+}
+
+/// How HTTP/2 is spoken.
+fn http2(begun: Begun) -> hyper::server::conn::http2::Builder<Begun> {
+    let mut builder = hyper::server::conn::http2::Builder::new(begun);
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_send_buf_size(BUFFER_BYTES_MAX);
+    builder
 }
 
 /// How HTTP/1 is spoken.
@@ -257,27 +309,23 @@ pub(crate) fn http1() -> hyper::server::conn::http1::Builder {
     builder
 }
 
-#[derive(Clone)]
-struct Tasks(TaskTracker);
-
-impl<F> Executor<F> for Tasks
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
-    }
+/// How the library's part of a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// In order, or cut because nobody read.
+    Over,
+    /// A request's head did not come to its end; nothing was answered.
+    SlowHead,
 }
 
 /// Drives `connection` and closes it when its pulse or `stop` says so.
 pub(crate) async fn watch<C>(
     connection: C,
-    close: impl Fn(std::pin::Pin<&mut C>),
+    close: impl Fn(Pin<&mut C>),
     pulse: &Pulse,
     patience: Patience,
     stop: CancellationToken,
-) -> Result<(), hyper::Error>
+) -> Result<Ended, hyper::Error>
 where
     C: Future<Output = Result<(), hyper::Error>>,
 {
@@ -286,19 +334,20 @@ where
     let mut pause = patience.header / 5;
     loop {
         tokio::select! {
-            end = &mut connection => return end,
+            end = &mut connection => return end.map(|()| Ended::Over),
             () = stop.cancelled(), if !closing => {
                 closing = true;
                 close(connection.as_mut());
             }
             () = tokio::time::sleep(pause) => match pulse.verdict(patience) {
                 Verdict::Fine(again) => pause = again,
-                Verdict::Idle if closing => return Ok(()),
+                Verdict::Idle if closing => return Ok(Ended::Over),
                 Verdict::Idle => {
                     closing = true;
                     close(connection.as_mut());
                 }
-                Verdict::Stalled => return Ok(()),
+                Verdict::SlowHead => return Ok(Ended::SlowHead),
+                Verdict::Stalled => return Ok(Ended::Over),
             },
         }
     }

@@ -26,6 +26,7 @@ pub mod layout;
 mod limits;
 mod listener;
 pub mod modules;
+mod multiplex;
 #[cfg(feature = "http")]
 mod plain;
 mod pulse;
@@ -34,6 +35,7 @@ mod running;
 pub mod serve;
 mod state;
 mod tls;
+mod withheld;
 mod witness;
 mod workers;
 

@@ -24,6 +24,7 @@ use crate::early::Early;
 use crate::handover::{Eligible, HandedOver, Slot, take_over};
 use crate::lan::Door;
 use crate::pulse::{AnswerBody, Pulse, Watched};
+use crate::withheld::Withheld;
 
 /// Requests and answers until the end.
 pub(crate) async fn talk(
@@ -37,6 +38,7 @@ pub(crate) async fn talk(
     loop {
         let slot = Slot::default();
         let (guarded, request_line) = web::FragmentGuard::new(Early::new(early, stream));
+        let guarded = Withheld::new(guarded, Arc::clone(&pulse));
         let io = TokioIo::new(Watched::new(guarded, Arc::clone(&pulse)));
         let service = {
             let (entrance, pulse, slot) = (Arc::clone(entrance), Arc::clone(&pulse), slot.clone());
@@ -59,11 +61,12 @@ pub(crate) async fn talk(
             stop.clone(),
         )
         .await;
-        let (Some(download), Err(_)) = (slot.take(), &end) else {
-            return Ok(end?);
-        };
         let parts = library.into_parts();
-        let guarded = parts.io.into_inner().into_inner();
+        let (guarded, withheld) = parts.io.into_inner().into_inner().into_parts();
+        let (Some(download), Err(_)) = (slot.take(), &end) else {
+            let patience = entrance.patience;
+            return connection::say_why(guarded, withheld, end, &pulse, patience, &stop).await;
+        };
         let (unread, connection) = guarded.into_inner().into_parts();
         early = join(parts.read_buf, unread);
         let (connection, close) = (Arc::new(connection), download.close);

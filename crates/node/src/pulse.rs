@@ -31,7 +31,9 @@ pub(crate) enum Verdict {
     Fine(Duration),
     /// Nobody uses it: close in order.
     Idle,
-    /// A head that does not end, or a reader that does not read: cut.
+    /// A request's head that does not end: refuse it.
+    SlowHead,
+    /// A reader that does not read: cut.
     Stalled,
 }
 
@@ -39,6 +41,8 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Pulse {
     begun: Instant,
+    /// Requests so far.
+    requests: AtomicUsize,
     /// Requests whose answer has not been sent whole.
     in_flight: AtomicUsize,
     /// Of these, the ones whose handler has not answered yet.
@@ -57,6 +61,7 @@ impl Pulse {
     pub(crate) fn new(multiplexed: bool) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
+            requests: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             working: AtomicUsize::new(0),
             moved_ms: AtomicU64::new(1),
@@ -120,9 +125,20 @@ impl Pulse {
         }
     }
 
+    /// No answer of ours is under way, nor any rest of one in the HTTP library's buffer.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) == 0 && !self.unflushed.load(Ordering::Acquire)
+    }
+
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Notes that a request's head has arrived; the guard lasts until its answer is sent.
     pub(crate) fn request(self: &Arc<Self>) -> InFlight {
         self.head_since_ms.store(0, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.working.fetch_add(1, Ordering::Relaxed);
         InFlight {
@@ -144,7 +160,7 @@ impl Pulse {
         let waits_for_reader =
             self.working.load(Ordering::Relaxed) == 0 && quiet >= 2 * patience.stall;
         match self.in_flight.load(Ordering::Relaxed) {
-            0 if since(&self.head_since_ms) >= patience.header => Verdict::Stalled,
+            0 if since(&self.head_since_ms) >= patience.header => Verdict::SlowHead,
             0 if quiet >= patience.idle => Verdict::Idle,
             0 => Verdict::Fine((patience.header / 5).max(Duration::from_millis(200))),
             _ if since(&self.blocked_since_ms) >= patience.stall || waits_for_reader => {
@@ -299,7 +315,6 @@ impl<S> Watched<S> {
         Self { stream, pulse }
     }
 
-    #[cfg(feature = "http")]
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }
@@ -382,11 +397,11 @@ mod tests {
     }
 
     #[test]
-    fn a_dripping_request_head_is_cut_after_its_time() {
+    fn a_dripping_request_head_is_refused_after_its_time() {
         let pulse = Pulse::new(false);
         pulse.bytes_read();
         assert!(is_fine(&pulse, 9));
-        assert_eq!(pulse.verdict_at(PATIENCE, 11_000), Verdict::Stalled);
+        assert_eq!(pulse.verdict_at(PATIENCE, 11_000), Verdict::SlowHead);
         let _request = pulse.request();
         assert!(is_fine(&pulse, 11));
     }

@@ -159,6 +159,7 @@ impl Node {
                 name: name.clone(),
                 node_id: state.secret.id(),
                 fingerprint: certificate.fingerprint(),
+                tls_key: certificate.tls_key(),
                 https_port: https.address().port(),
                 trusted_certificate: false,
                 version: env!("CARGO_PKG_VERSION").into(),

@@ -16,6 +16,7 @@ mod node_name;
 mod record;
 mod size;
 mod timestamp;
+mod tls_key;
 
 pub use identity::{NodeId, NodeSecret, SecretError, Signature};
 pub use ids::{AccountId, Epoch, Etag, Fid, Hash, IdError, Seq, SpaceId, SyncToken, VolumeId};
@@ -27,3 +28,4 @@ pub use record::{
 };
 pub use size::{ByteSize, SizeError};
 pub use timestamp::{Clock, Timestamp};
+pub use tls_key::TlsKey;

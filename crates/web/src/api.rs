@@ -1,4 +1,5 @@
 //! JSON for scripts with an app password, mirroring what pages do.
 
+pub(crate) mod device;
 pub(crate) mod node;
 pub(crate) mod tree;

@@ -47,6 +47,7 @@ pub use gate::{gate, gate_whole};
 pub use language::Language;
 pub use problem::{Caller, Fault, Problem};
 pub use status::{StatusSource, VolumeReport, WorkerControl, WorkerReport, WorkerState};
+pub use unread::LINGER;
 pub use webdav::{FragmentGuard, RequestLine, Watched};
 
 /// All that the rim works on. One per node, shared by every connection.
@@ -74,6 +75,8 @@ pub struct WebSettings {
     pub node_id: NodeId,
     /// SHA-256 fingerprint of its TLS certificate, as shown to people.
     pub fingerprint: String,
+    /// The key of that certificate.
+    pub tls_key: protocol::TlsKey,
     /// Port of HTTPS.
     pub https_port: u16,
     /// The certificate is one that browsers trust; only then HSTS is sent.

@@ -170,6 +170,9 @@ const PROGRAMS: &[Route] = rows! { Program:
     "POST" ["/api/folders/{*path}"] ENTRY_CREATE Tree => api::tree::make_folder;
     "POST" ["/api/move/{*path}"] ENTRY_DELETE Tree => api::tree::move_entry;
     "GET" ["/api/links"] ACCOUNT_SEE Route => api::tree::links;
+    "GET" ["/api/identity"] OPEN Route => api::device::identity;
+    "POST" ["/api/devices"] OPEN Route => api::device::add;
+    "POST" ["/api/devices/remove"] ACCOUNT_SEE Route => api::device::remove;
     "GET" ["/metrics"] METRICS Route => api::node::metrics;
 };
 

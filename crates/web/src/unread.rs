@@ -24,7 +24,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 /// Longest time from the answer to the end of its stream or connection.
-const LINGER: Duration = Duration::from_secs(15);
+pub const LINGER: Duration = Duration::from_secs(15);
 /// How long a client whose body is longer than that has to look up.
 const HOLD: Duration = Duration::from_secs(1);
 /// How much is read for somebody who is known here: more than a connection's window.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use testing::{Client, Node, PASSWORD};
 
@@ -128,4 +129,38 @@ fn a_guests_form_without_end_takes_no_memory() {
         .body(&body)
         .send();
     assert_eq!(reply.status, 413, "{}", reply.text());
+}
+
+#[test]
+fn a_refused_sender_that_goes_on_slowly_does_not_hold_up_a_stop() {
+    let (mut node, alice) = alice_at_home();
+    let guest = node.https();
+    let mut wires = Vec::new();
+    for (client, path) in [(&guest, "x"), (&alice, "no/such/folder")] {
+        let mut wire = client.wire();
+        let head = client
+            .request("PUT", &at(path))
+            .header("Content-Length", "1000000");
+        wire.send(head.bytes(true)).unwrap();
+        wire.send("a little").unwrap();
+        let status = wire.read_head().unwrap().status;
+        assert!([401, 409].contains(&status), "{status}");
+        wires.push(wire);
+    }
+    // They go on, a byte at a time, until the node is gone.
+    let senders: Vec<_> = wires
+        .into_iter()
+        .map(|mut wire| {
+            std::thread::spawn(move || {
+                while wire.send("x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            })
+        })
+        .collect();
+    let took = node.stop();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    for sender in senders {
+        sender.join().unwrap();
+    }
 }

@@ -26,7 +26,7 @@ const ROWS: usize = 1_000;
 /// Largest body.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-async fn body<T: DeserializeOwned>(call: &Call) -> Result<T, Problem> {
+pub(super) async fn body<T: DeserializeOwned>(call: &Call) -> Result<T, Problem> {
     let bytes = read_bytes(call.take_body(), BODY_BYTES_MAX).await?;
     serde_json::from_slice(&bytes).map_err(|error| Problem::bad(format!("JSON: {error}")))
 }

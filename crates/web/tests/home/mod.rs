@@ -65,6 +65,7 @@ pub(crate) fn open(folder: &Path, clock: Clock) -> Arc<App> {
             name: "test".into(),
             node_id: secret.id(),
             fingerprint: "AA:BB".into(),
+            tls_key: protocol::TlsKey([9; 32]),
             https_port: 8443,
             trusted_certificate: false,
             version: "0".into(),
