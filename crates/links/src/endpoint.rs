@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use iroh::endpoint::{
@@ -133,6 +134,7 @@ struct Inner {
     gate: Arc<Gate>,
     waiting: Mutex<mpsc::Receiver<Link>>,
     addresses: watch::Receiver<Vec<SocketAddr>>,
+    open: Arc<AtomicBool>,
     stop: CancellationToken,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -176,10 +178,12 @@ impl Endpoint {
         let stop = CancellationToken::new();
         let (accepted, waiting) = mpsc::channel(WAITING_MAX);
         let (known, addresses) = watch::channel(own_addresses(&iroh.addr()));
+        let open = Arc::new(AtomicBool::new(true));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept_links(
             iroh.clone(),
             Arc::clone(&gate),
+            Arc::clone(&open),
             accepted,
             stop.clone(),
         ));
@@ -191,6 +195,7 @@ impl Endpoint {
             gate,
             waiting: Mutex::new(waiting),
             addresses,
+            open,
             stop,
             tasks: Mutex::new(tasks),
         })))
@@ -261,6 +266,11 @@ impl Endpoint {
             () = self.0.stop.cancelled() => None,
             link = waiting.recv() => link,
         }
+    }
+
+    /// Lets others open links, or refuses all who try.
+    pub fn set_open(&self, open: bool) {
+        self.0.open.store(open, Ordering::Relaxed);
     }
 
     /// Closes every link with `peer`, after its standing has changed.
@@ -392,6 +402,7 @@ async fn follow_addresses(
 async fn accept_links(
     iroh: iroh::Endpoint,
     gate: Arc<Gate>,
+    open: Arc<AtomicBool>,
     accepted: mpsc::Sender<Link>,
     stop: CancellationToken,
 ) {
@@ -403,6 +414,10 @@ async fn accept_links(
             Some(_) = handshakes.join_next() => continue,
         };
         let Some(incoming) = incoming else { return };
+        if !open.load(Ordering::Relaxed) {
+            incoming.refuse();
+            continue;
+        }
         let proven = incoming.remote_addr_validated();
         let from = match incoming.remote_addr() {
             IncomingAddr::Ip(address) => address.ip(),

@@ -26,4 +26,4 @@ pub use error::{CloseCode, LinkError};
 pub use link::{Link, Path};
 pub use protocol::Protocol;
 pub use router::{Handler, Router};
-pub use stream::{FRAME_PATIENCE, Stream};
+pub use stream::{FRAME_PATIENCE, Reader, Stream, Writer};

@@ -45,6 +45,7 @@ impl Router {
     /// number of links is bounded by the accept rule.
     pub async fn run(&self, endpoint: &Endpoint, stop: CancellationToken) {
         let mut serving = JoinSet::new();
+        endpoint.set_open(true);
         loop {
             let link = tokio::select! {
                 () = stop.cancelled() => break,
@@ -63,6 +64,7 @@ impl Router {
                 }
             });
         }
+        endpoint.set_open(false);
         serving.abort_all();
         let _ = tokio::time::timeout(STOP_PATIENCE, async {
             while serving.join_next().await.is_some() {}

@@ -5,3 +5,5 @@
 pub mod center;
 pub mod lookup;
 pub mod pair;
+pub mod presence;
+pub mod services;
