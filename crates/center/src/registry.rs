@@ -30,8 +30,9 @@ mod dns;
 mod judge;
 mod near;
 
+pub(crate) use admit::is_private;
 pub use admit::{Gate, network_of};
-pub use dns::{Answer, Kind, Value};
+pub use dns::{Answer, Kind, Value, widest};
 pub use judge::{Asked, Judged};
 
 /// What is known of one node.
@@ -67,7 +68,7 @@ pub struct Entry {
     allowance_at: Duration,
     /// When it counts as gone unless it is heard of.
     deadline: Duration,
-    /// Something the database does not know yet.
+    /// Usage or time that the database does not know yet.
     unsaved: bool,
 }
 
@@ -87,6 +88,8 @@ pub struct Registry {
     /// Earliest first; an item may be out of date, its entry's own deadline counts.
     deadlines: BinaryHeap<Reverse<(Duration, NodeId)>>,
     unsaved: Vec<NodeId>,
+    /// Whose presence has turned since the database was told.
+    turned: Vec<NodeId>,
     online: usize,
 }
 
@@ -104,6 +107,7 @@ impl Registry {
             relays: BTreeMap::new(),
             deadlines: BinaryHeap::new(),
             unsaved: Vec::new(),
+            turned: Vec::new(),
             online: 0,
         }
     }
@@ -305,7 +309,7 @@ impl Registry {
             self.online -= 1;
         }
         entry.presence = presence;
-        self.mark_unsaved(node);
+        self.turned.push(*node);
     }
 
     fn mark_unsaved(&mut self, node: &NodeId) {
@@ -317,30 +321,41 @@ impl Registry {
         }
     }
 
-    /// What the database does not know yet of presence and usage, at most `most` rows.
+    /// Usage that the database does not know yet, at most `most` rows, each node once.
     pub fn take_unsaved(&mut self, most: usize) -> Vec<Seen> {
         let from = self.unsaved.len().saturating_sub(most);
         let taken = self.unsaved.split_off(from);
-        taken
-            .into_iter()
-            .filter_map(|node| {
-                let entry = self.nodes.get_mut(&node)?;
+        self.seen(taken)
+    }
+
+    /// Those whose presence has turned, at most `most` rows, each node once.
+    pub fn take_turned(&mut self, most: usize) -> Vec<Seen> {
+        let from = self.turned.len().saturating_sub(most);
+        let mut taken = self.turned.split_off(from);
+        taken.sort_unstable();
+        taken.dedup();
+        self.seen(taken)
+    }
+
+    fn seen(&mut self, nodes: Vec<NodeId>) -> Vec<Seen> {
+        let mut rows = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            if let Some(entry) = self.nodes.get_mut(&node) {
                 entry.unsaved = false;
-                Some(Seen {
+                rows.push(Seen {
                     id: node,
                     online: entry.presence != Presence::Gone,
                     last_seen: entry.last_seen,
                     usage: entry.usage,
-                })
-            })
-            .collect()
+                });
+            }
+        }
+        rows
     }
 
     /// The database did not take them.
-    pub fn put_back_unsaved(&mut self, rows: &[Seen]) {
-        for row in rows {
-            self.mark_unsaved(&row.id);
-        }
+    pub fn put_back(&mut self, rows: &[Seen]) {
+        self.turned.extend(rows.iter().map(|row| row.id));
     }
 
     /// The owner of the center finds this node important, or no longer; false = no such node.

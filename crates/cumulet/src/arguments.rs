@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a node that serves the folder DIR
     Serve(Serve),
+    /// Run a center that gives names and addresses, or ask the one in --state
+    Center(Center),
     /// Tell how the node is: addresses, volumes, modules
     Status,
     /// Manage the people of this node
@@ -110,6 +112,69 @@ pub(crate) struct Serve {
     /// Do not announce the node on the home network
     #[arg(long)]
     pub(crate) no_mdns: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Center {
+    #[command(subcommand)]
+    pub(crate) command: Option<CenterCommand>,
+    #[command(flatten)]
+    pub(crate) serve: CenterServe,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CenterServe {
+    /// The folder of the center; made if it is missing
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) folder: Option<PathBuf>,
+    /// The domain under which names are given, such as cloud.example.org
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// Where nodes are served over QUIC: ADDRESS:PORT, ADDRESS or PORT [default: [::]:8443]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Also serve the admin page there, on this computer
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Where DNS answers over UDP and TCP [default: [::]:53]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) dns: Option<String>,
+    /// A PostgreSQL URL instead of the SQLite file in DIR
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CenterCommand {
+    /// List the registered nodes
+    Nodes,
+    /// Make an invite that lets unknown nodes register
+    Invite {
+        /// For how many nodes
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// For how many days
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+    },
+    /// Keep a node in every list of neighbors
+    Pin {
+        /// Its id
+        id: String,
+    },
+    /// Treat it as any other node again
+    Unpin {
+        /// Its id
+        id: String,
+    },
+    /// Forget a node; its name is free at once
+    Remove {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        consent: Consent,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -37,7 +37,7 @@ enum Way {
     },
 }
 
-type Body =
+pub(crate) type Body =
     http_body_util::combinators::UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Console {
@@ -125,18 +125,7 @@ impl Console {
         path: &str,
         body: Value,
     ) -> Result<Response<Body>, Failure> {
-        let bytes = if body.is_null() {
-            Bytes::new()
-        } else {
-            Bytes::from(body.to_string())
-        };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::HOST, "admin")
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(Full::new(bytes))
-            .map_err(|error| Failure::fault(error.to_string()))?;
+        let request = request(method, path, &body)?;
         match &self.way {
             Way::InProcess { router, .. } => {
                 let response = router
@@ -154,7 +143,27 @@ impl Console {
     }
 }
 
-async fn over_socket(
+/// A request with a JSON body, or none for `Null`.
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> Result<Request<Full<Bytes>>, Failure> {
+    let bytes = if body.is_null() {
+        Bytes::new()
+    } else {
+        Bytes::from(body.to_string())
+    };
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(http::header::HOST, "admin")
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Full::new(bytes))
+        .map_err(|error| Failure::fault(error.to_string()))
+}
+
+pub(crate) async fn over_socket(
     path: &Path,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Body>, Failure> {

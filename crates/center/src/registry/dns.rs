@@ -104,26 +104,28 @@ impl Entry {
 /// ones if there are any; private ones only without them, because a name that leads to a private
 /// address is dropped by routers that guard against rebinding; loopback only without both.
 pub(super) fn published(record: &NodeRecord) -> Box<[IpAddr]> {
-    let mut all: Vec<IpAddr> = Vec::new();
-    for address in &record.addresses {
-        let ip = address.ip().to_canonical();
-        if !all.contains(&ip) && !ip.is_unspecified() && !ip.is_multicast() && !is_link_local(&ip) {
-            all.push(ip);
-        }
-    }
-    let reach = all.iter().map(|ip| reach(*ip)).max();
+    let ips: Vec<IpAddr> = record
+        .addresses
+        .iter()
+        .map(|address| address.ip().to_canonical())
+        .collect();
+    widest(&ips).into_boxed_slice()
+}
+
+/// Those of the widest circle, each once, at most 8 of each family.
+#[must_use]
+pub fn widest(ips: &[IpAddr]) -> Vec<IpAddr> {
+    let usable = |ip: &&IpAddr| !ip.is_unspecified() && !ip.is_multicast() && !is_link_local(ip);
+    let reach = ips.iter().filter(usable).map(|ip| reach(*ip)).max();
     let mut kept: Vec<IpAddr> = Vec::new();
-    for ip in all.into_iter().filter(|ip| Some(self::reach(*ip)) == reach) {
-        if kept
-            .iter()
-            .filter(|other| other.is_ipv4() == ip.is_ipv4())
-            .count()
-            < PUBLISHED_MAX
-        {
-            kept.push(ip);
+    for ip in ips.iter().filter(usable) {
+        let of_family = kept.iter().filter(|other| other.is_ipv4() == ip.is_ipv4());
+        let fits = of_family.count() < PUBLISHED_MAX && !kept.contains(ip);
+        if fits && Some(self::reach(*ip)) == reach {
+            kept.push(*ip);
         }
     }
-    kept.into_boxed_slice()
+    kept
 }
 
 fn is_link_local(ip: &IpAddr) -> bool {

@@ -1,6 +1,7 @@
 //! Every command: what it asks the node for, and how the answer is shown.
 
 mod care;
+pub(crate) mod center;
 pub(crate) mod config;
 mod consent;
 mod content;
@@ -91,6 +92,7 @@ impl Wish {
             Command::Link(link) => content::secret(link)?,
             Command::Recovery(recovery) => care::secret(recovery)?,
             Command::Serve(_)
+            | Command::Center(_)
             | Command::Status
             | Command::AppPassword(_)
             | Command::Quota(_)
@@ -130,7 +132,7 @@ impl Wish {
             Command::Audit(audit) => care::audit(console, audit).await,
             Command::Recovery(recovery) => care::recovery(console, recovery, secret).await,
             // Handled in `main`: these need no node.
-            Command::Serve(_) | Command::Config(_) => return Ok(None),
+            Command::Serve(_) | Command::Center(_) | Command::Config(_) => return Ok(None),
             #[cfg(feature = "completions")]
             Command::Completions { .. } => return Ok(None),
         };
