@@ -95,6 +95,7 @@ pub struct NodeBuilder {
     listen: String,
     config: Option<String>,
     http: bool,
+    mdns: bool,
 }
 
 impl NodeBuilder {
@@ -144,6 +145,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn https_only(mut self) -> Self {
         self.http = false;
+        self
+    }
+
+    /// Announces it by mDNS. Only for a network of the test's own.
+    #[must_use]
+    pub fn mdns(mut self) -> Self {
+        self.mdns = true;
         self
     }
 
@@ -207,6 +215,7 @@ impl Node {
             listen: "127.0.0.1:0".to_owned(),
             config: None,
             http: true,
+            mdns: false,
         }
     }
 
@@ -264,7 +273,8 @@ impl Node {
             .arg("serve")
             .arg(&self.folder)
             .args(["--listen", &builder.listen])
-            .args(["--json", "--no-mdns"])
+            .arg("--json")
+            .args((!builder.mdns).then_some("--no-mdns"))
             .args(
                 builder
                     .http

@@ -15,6 +15,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mkfs.exfat", "exfatprogs"),
     ("mount.exfat-fuse", "exfat-fuse"),
     ("ip", "iproute2"),
+    ("avahi-browse", "avahi-utils"),
+    ("unshare", "util-linux"),
     ("losetup", "mount"),
     ("filefrag", "e2fsprogs"),
     ("setpriv", "util-linux"),

@@ -34,6 +34,12 @@ pub(crate) enum Command {
     Center(Center),
     /// Tell how the node is: addresses, volumes, modules
     Status,
+    /// List the nodes on the home network; needs no node and no settings
+    Discover {
+        /// Listen for so long
+        #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        timeout: u64,
+    },
     /// Manage the people of this node
     #[command(subcommand)]
     User(User),
@@ -109,9 +115,15 @@ pub(crate) struct Serve {
     /// The node's name on the network [default: the computer's name]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Do not announce the node on the home network
+    /// Neither announce the node on the home network nor look for others there
     #[arg(long)]
     pub(crate) no_mdns: bool,
+    /// Ask a node nearby for a sign of life this often [default: 15]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) beat: Option<u64>,
+    /// A node nearby is gone after so many missed beats [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) beats_missed: Option<u32>,
 }
 
 #[derive(Debug, Args)]

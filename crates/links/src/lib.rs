@@ -12,6 +12,7 @@
 
 pub mod accept;
 mod bucket;
+pub mod discovery;
 mod endpoint;
 mod error;
 mod link;

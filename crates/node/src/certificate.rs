@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use protocol::{NodeSecret, Timestamp, TlsKey};
+use protocol::{NodeId, NodeSecret, Timestamp, TlsKey};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PublicKeyData,
@@ -168,12 +168,13 @@ impl Current {
     }
 }
 
-/// The names and addresses under which a node called `name` is reached.
+/// The names and addresses under which the node `id` called `name` is reached.
 #[must_use]
-pub fn names(name: &str, addresses: &[IpAddr]) -> Vec<String> {
+pub fn names(name: &str, id: &NodeId, addresses: &[IpAddr]) -> Vec<String> {
     let fixed = [
         name.to_owned(),
         format!("{name}.local"),
+        links::discovery::host_name(id),
         "localhost".into(),
         "127.0.0.1".into(),
         "::1".into(),
@@ -304,7 +305,7 @@ mod tests {
     }
 
     fn home() -> Vec<String> {
-        names("home", &["192.168.1.5".parse().unwrap()])
+        names("home", &NodeId([7; 32]), &["192.168.1.5".parse().unwrap()])
     }
 
     #[test]
@@ -347,7 +348,7 @@ mod tests {
     fn a_new_address_gets_in_and_an_old_one_stays() {
         let (_top, layout, secret) = folder();
         let certificate = Certificate::open(&layout, &secret, &home(), NOW).unwrap();
-        let moved = names("home", &["10.0.0.7".parse().unwrap()]);
+        let moved = names("home", &NodeId([7; 32]), &["10.0.0.7".parse().unwrap()]);
         assert!(certificate.renew(&moved, NOW).unwrap());
         assert!(!certificate.renew(&home(), NOW).unwrap());
         assert!(!certificate.renew(&moved, NOW).unwrap());

@@ -54,6 +54,14 @@ pub struct Config {
     pub audit_keep: Duration,
     /// Time between two full scans for edits made by other programs.
     pub scan_interval: Duration,
+    /// The node is announced on the home network and looks for others there.
+    pub mdns: bool,
+    /// Only friends recognize what is announced.
+    pub hidden: bool,
+    /// Time between two signs of life of a node nearby.
+    pub beat: Duration,
+    /// After so many missed beats in a row a node is gone.
+    pub beats_missed: u32,
 }
 
 impl Default for Config {
@@ -75,6 +83,10 @@ impl Default for Config {
             keep_share_percent: 50,
             audit_keep: Duration::from_hours(730 * 24),
             scan_interval: Duration::from_hours(1),
+            mdns: true,
+            hidden: false,
+            beat: Duration::from_secs(15),
+            beats_missed: 3,
         }
     }
 }
@@ -233,6 +245,34 @@ pub const KEYS: &[Key] = &[
         reason: "full look at the disk for edits by other programs; between two of them the kernel's hints suffice",
         read: |c, v| v.seconds(10, 604_800).map(|d| c.scan_interval = d),
         show: |c| c.scan_interval.as_secs().to_string(),
+    },
+    Key {
+        name: "mdns",
+        unit: "true or false",
+        reason: "tells the home network that the node is here and looks for others; false sends and hears nothing (`--no-mdns`)",
+        read: |c, v| v.flag().map(|f| c.mdns = f),
+        show: |c| c.mdns.to_string(),
+    },
+    Key {
+        name: "hidden",
+        unit: "true or false",
+        reason: "announces neither name nor id on the home network, but tags that only friends recognize",
+        read: |c, v| v.flag().map(|f| c.hidden = f),
+        show: |c| c.hidden.to_string(),
+    },
+    Key {
+        name: "beat_s",
+        unit: "seconds, 1 to 3600",
+        reason: "a node nearby is asked for a sign of life this often; shorter notices its end sooner and costs two small packets each",
+        read: |c, v| v.seconds(1, 3600).map(|d| c.beat = d),
+        show: |c| c.beat.as_secs().to_string(),
+    },
+    Key {
+        name: "beats_missed",
+        unit: "beats, 1 to 100",
+        reason: "so many in a row without an answer and the node is gone; fewer would take a lost packet for an end",
+        read: |c, v| v.number(1, 100).map(|n| c.beats_missed = n),
+        show: |c| c.beats_missed.to_string(),
     },
 ];
 

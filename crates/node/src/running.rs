@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use protocol::Timestamp;
 
 use crate::certificate::Certificate;
+use crate::cluster::Discovery;
 use crate::connection::Entrance;
 use crate::modules::Modules;
 
@@ -23,6 +24,8 @@ pub struct Running {
     pub(crate) entrance: Arc<Entrance>,
     /// Set once the modules are started; they need what is above.
     pub(crate) modules: OnceLock<Arc<Modules>>,
+    /// Who is nearby; `None` if the home network is not to be told or heard.
+    pub(crate) discovery: Option<Discovery>,
 }
 
 impl Running {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::certificate::{self, Certificate};
+use crate::cluster::Discovery;
 use crate::config::{self, Config};
 use crate::connection::Entrance;
 use crate::greeting::Ready;
@@ -46,6 +47,12 @@ pub struct Options {
     pub http_public: bool,
     /// The node's name.
     pub name: Option<String>,
+    /// Neither announce the node on the home network nor look for others.
+    pub no_mdns: bool,
+    /// Time between two signs of life of a node nearby.
+    pub beat: Option<Duration>,
+    /// After so many missed beats a node is gone.
+    pub beats_missed: Option<u32>,
 }
 
 impl Options {
@@ -54,6 +61,9 @@ impl Options {
         config.http = self.http.or(config.http);
         config.http_public |= self.http_public;
         config.name = self.name.clone().or(config.name.take());
+        config.mdns &= !self.no_mdns;
+        config.beat = self.beat.unwrap_or(config.beat);
+        config.beats_missed = self.beats_missed.unwrap_or(config.beats_missed);
     }
 }
 
@@ -127,7 +137,7 @@ impl Node {
         let name = config.name.clone().unwrap_or_else(config::computer_name);
         let addresses = lan::own_addresses();
         let certificate = on_blocking(state, {
-            let names = certificate::names(&name, &addresses);
+            let names = certificate::names(&name, &state.secret.id(), &addresses);
             move |state| {
                 Ok(Certificate::open(
                     &state.layout,
@@ -181,6 +191,7 @@ impl Node {
                 stall: config.stall_timeout,
             },
         });
+        let discovery = Discovery::of(state, &name, https.address());
         let running = Arc::new(Running {
             name,
             https_url,
@@ -191,6 +202,7 @@ impl Node {
             certificate,
             entrance,
             modules: OnceLock::new(),
+            discovery,
         });
         let _ = view.running.set(Arc::downgrade(&running));
         Ok(Self {
@@ -221,6 +233,7 @@ impl Node {
             &running.certificate,
             &running.entrance,
         ));
+        modules.extend(running.discovery.iter().map(Discovery::module));
         modules
     }
 

@@ -193,7 +193,7 @@ pub(crate) fn network(
                 tracing::info!(home = ?network.home, "the network has changed");
                 entrance.set_network(network);
             }
-            let names = certificate::names(&name, &lan::own_addresses());
+            let names = certificate::names(&name, &state.secret.id(), &lan::own_addresses());
             if certificate.renew(&names, state.now())? {
                 tracing::info!(
                     fingerprint = certificate.fingerprint(),

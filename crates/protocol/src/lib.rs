@@ -7,6 +7,7 @@
 //! checking constructor, and its error says which input is bad and why.
 #![forbid(unsafe_code)]
 
+pub mod announcement;
 pub mod frame;
 mod identity;
 mod ids;

@@ -5,6 +5,7 @@ pub(crate) mod center;
 pub(crate) mod config;
 mod consent;
 mod content;
+mod discover;
 mod people;
 pub(crate) mod serve;
 mod spaces;
@@ -55,6 +56,9 @@ pub(crate) async fn run(
             json,
         ));
     }
+    if let Command::Discover { timeout } = command {
+        return discover::discover(timeout, json).await;
+    }
     let wish = Wish::read(command)?;
     let console = Console::open(state).await?;
     let outcome = wish.run(&console, json).await;
@@ -94,6 +98,7 @@ impl Wish {
             Command::Serve(_)
             | Command::Center(_)
             | Command::Status
+            | Command::Discover { .. }
             | Command::AppPassword(_)
             | Command::Quota(_)
             | Command::Bind(_)
@@ -131,8 +136,11 @@ impl Wish {
             }
             Command::Audit(audit) => care::audit(console, audit).await,
             Command::Recovery(recovery) => care::recovery(console, recovery, secret).await,
-            // Handled in `main`: these need no node.
-            Command::Serve(_) | Command::Center(_) | Command::Config(_) => return Ok(None),
+            // Handled before: these need no node.
+            Command::Serve(_)
+            | Command::Center(_)
+            | Command::Config(_)
+            | Command::Discover { .. } => return Ok(None),
             #[cfg(feature = "completions")]
             Command::Completions { .. } => return Ok(None),
         };

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use node::{Failure, Kind, LayoutError};
 
@@ -24,6 +25,9 @@ pub(crate) fn run(serve: Serve, state: Option<PathBuf>, json: bool) -> Result<u8
             .map(|name| node::config::checked_name(&name))
             .transpose()
             .map_err(Failure::input)?,
+        no_mdns: serve.no_mdns,
+        beat: serve.beat.map(Duration::from_secs),
+        beats_missed: serve.beats_missed,
         folder: serve.folder,
         state,
     };

@@ -20,6 +20,7 @@ mod binds;
 mod browser;
 mod clients;
 mod crashes;
+mod discovery;
 mod disks;
 mod durability;
 mod first_start;

@@ -13,6 +13,7 @@ use sharing::{Action, AuditFilter, AuditReport, Event, Outcome};
 use tokio::sync::mpsc;
 
 use super::{Admin, Answer, Failure, Kind, Shared, on_disk};
+use crate::cluster;
 use crate::report;
 
 pub(super) async fn status(admin: Shared) -> Answer {
@@ -55,6 +56,7 @@ pub(super) async fn status(admin: Shared) -> Answer {
                 .modules()
                 .map_or_else(Vec::new, |modules| modules.list())
         );
+        status["nearby"] = json!(running.discovery.as_ref().map(cluster::Discovery::nearby));
     }
     Ok(Json(status))
 }

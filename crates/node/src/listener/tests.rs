@@ -51,7 +51,7 @@ fn scene(door: Door, connections_max: usize) -> Scene {
     let layout = crate::Layout::prepare(folder.path(), None).unwrap();
     let secret = protocol::NodeSecret::from_bytes([1; 32]);
     let now = crate::system_clock()();
-    let names = crate::certificate::names("home", &[]);
+    let names = crate::certificate::names("home", &protocol::NodeId([7; 32]), &[]);
     let certificate = crate::certificate::Certificate::open(&layout, &secret, &names, now).unwrap();
     let router = Router::new()
         .route("/who", get(who))
