@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use data_encoding::{Encoding, Specification};
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -120,6 +121,31 @@ impl NodeSecret {
         self.derive("node identity ed25519")
     }
 
+    /// 32 bytes for the use that `label` names, which only this node and `peer` can compute: X25519
+    /// (RFC 7748) over the keys of both identities. `None` if `peer` is no key that anybody can have.
+    #[must_use]
+    pub fn shared_with(&self, peer: &NodeId, label: &str) -> Option<[u8; 32]> {
+        let hash = ring::digest::digest(&ring::digest::SHA512, &self.identity_seed());
+        let mut scalar = [0; 32];
+        scalar.copy_from_slice(&hash.as_ref()[..32]);
+        let point = CompressedEdwardsY(peer.0).decompress()?.to_montgomery();
+        let shared = point.mul_clamped(scalar).to_bytes();
+        // A point of low order gives zero, which everybody knows (RFC 7748 6.1).
+        if shared == [0; 32] {
+            return None;
+        }
+        let own = self.id();
+        let (first, second) = (own.min(*peer), own.max(*peer));
+        let info = [label.as_bytes(), b"\n", &first.0[..], &second.0[..]];
+        let mut out = [0; 32];
+        ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, SALT)
+            .extract(&shared)
+            .expand(&info, ring::hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut out))
+            .expect("32 bytes are within the limit of HKDF-SHA256");
+        Some(out)
+    }
+
     fn key_pair(&self) -> Ed25519KeyPair {
         Ed25519KeyPair::from_seed_unchecked(&self.identity_seed())
             .expect("any 32 bytes are an ed25519 seed")
@@ -215,6 +241,21 @@ impl<'de> Deserialize<'de> for NodeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_nodes_share_a_secret_that_no_third_computes() {
+        let [a, b, c] = [1, 2, 3].map(|byte| NodeSecret::from_bytes([byte; 32]));
+        let shared = a.shared_with(&b.id(), "use").unwrap();
+        assert_eq!(b.shared_with(&a.id(), "use"), Some(shared));
+        assert_ne!(b.shared_with(&a.id(), "other use"), Some(shared));
+        assert_ne!(c.shared_with(&a.id(), "use"), Some(shared));
+        assert_ne!(c.shared_with(&b.id(), "use"), Some(shared));
+        // The neutral point, and bytes that are no point.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        assert_eq!(a.shared_with(&NodeId(neutral), "use"), None);
+        assert_eq!(a.shared_with(&NodeId([2; 32]), "use"), None);
+    }
 
     #[test]
     fn words_bring_the_same_node_back() {

@@ -1,12 +1,13 @@
 //! Nodes find each other on the home network (R5, R21, R22, R23, R78), in networks of the test's own.
 
 use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use testing::{Avahi, Dice, Family, Lan, Node, cpu_ticks, wait_until};
+use testing::{Avahi, Dice, Family, Lan, Node, cpu_ticks, resident_kib, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cumulet");
 /// The promise of R21.
@@ -283,6 +284,32 @@ fn forged(label: &[u8], txt: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// Sends packets as mDNS from machine 2, where nobody else has the port.
+fn send_all(lan: &Lan, packets: Vec<Vec<u8>>) {
+    let space = std::path::Path::new("/run/netns").join(lan.machine(2));
+    let work = move || {
+        let space = std::fs::File::open(space).unwrap();
+        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(space.as_fd(), kind).unwrap();
+        let socket = UdpSocket::bind("10.88.0.3:5353").unwrap();
+        for packet in &packets {
+            for to in ["224.0.0.251:5353", "10.88.0.2:5353"] {
+                socket.send_to(packet, to).ok();
+            }
+        }
+    };
+    std::thread::spawn(work).join().unwrap();
+}
+
+fn module(node: &Node) -> Value {
+    let modules = node.cli(&["--json", "module", "list"]).json();
+    let mut modules = modules.as_array().unwrap().iter();
+    modules
+        .find(|row| row["name"] == "discovery")
+        .unwrap()
+        .clone()
+}
+
 #[test]
 fn garbage_on_the_port_of_mdns_harms_nothing() {
     let Some(lan) = Lan::new(3, Family::V4) else {
@@ -291,17 +318,16 @@ fn garbage_on_the_port_of_mdns_harms_nothing() {
     let mut b = node(&lan, 1, "beta", &["--beat", "1"]);
     let a = node(&lan, 0, "alpha", &[]);
     wait_for(&b, &id(&a));
-    let space = std::path::Path::new("/run/netns").join(lan.machine(2));
     let mut dice = Dice::new(5353);
     let mut packets: Vec<Vec<u8>> = (0..400).map(|n| dice.bytes(1 + n * 20)).collect();
     let text = |parts: &[&[u8]]| {
         let with_length = |part: &&[u8]| [&[u8::try_from(part.len()).unwrap()][..], part].concat();
         parts.iter().flat_map(with_length).collect::<Vec<u8>>()
     };
-    let long = [b'x'; 255];
+    let long: &[u8] = &[b'x'; 255];
     packets.push(forged(b"empty", b""));
     packets.push(forged(b"broken", &[255, b'v', b'=']));
-    packets.push(forged(b"long", &text(&[&long; 30])));
+    packets.push(forged(b"long", &text(&[long; 30])));
     packets.push(forged(
         b"control",
         &text(&[b"v=1", b"id=\x1b[2J", b"n=\x00", b"p=99999", b"a="]),
@@ -316,19 +342,7 @@ fn garbage_on_the_port_of_mdns_harms_nothing() {
         b"thief",
         &text(&[b"v=1", stolen.as_bytes(), b"n=thief", b"p=9", b"a=1"]),
     ));
-    std::thread::spawn(move || {
-        let space = std::fs::File::open(space).unwrap();
-        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-        rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&space), kind).unwrap();
-        let socket = UdpSocket::bind("10.88.0.3:5353").unwrap();
-        for packet in &packets {
-            for to in ["224.0.0.251:5353", "10.88.0.2:5353"] {
-                socket.send_to(packet, to).ok();
-            }
-        }
-    })
-    .join()
-    .unwrap();
+    send_all(&lan, packets);
     let until = Instant::now() + 4 * BEAT;
     while Instant::now() < until {
         let row = nearby(&b, &id(&a)).expect("the true node stays on the list");
@@ -338,17 +352,45 @@ fn garbage_on_the_port_of_mdns_harms_nothing() {
         std::thread::sleep(BEAT / 4);
     }
     assert!(b.process().alive());
-    let modules = b.cli(&["--json", "module", "list"]).json();
-    let modules = modules.as_array().unwrap();
-    let module = modules
-        .iter()
-        .find(|row| row["name"] == "discovery")
-        .unwrap();
-    assert_eq!(
-        (&module["state"], &module["restarts"]),
-        (&"running".into(), &0.into())
-    );
+    let module = module(&b);
+    assert_eq!(module["state"], "running");
+    assert_eq!(module["restarts"], 0);
     assert!(!b.log().contains("panicked"), "{}", b.log());
+}
+
+#[test]
+fn a_flood_of_records_is_bounded_and_discovery_goes_on() {
+    let Some(lan) = Lan::new(3, Family::V4) else {
+        return;
+    };
+    let b = node(&lan, 1, "beta", &[]);
+    let a = node(&lan, 0, "alpha", &[]);
+    wait_for(&b, &id(&a));
+    let before = resident_kib(b.pid());
+    let flood = |number: u32| {
+        let count = 50_u8;
+        let mut packet = vec![0, 0, 0x84, 0, 0, 0, 0, count, 0, 0, 0, 0];
+        for record in 0..count {
+            packet.extend(format!("\x08{number:06}{record:02}\x05local\x00").bytes());
+            packet.extend([0, 1, 0, 1, 0x7f, 0xff, 0xff, 0xff, 0, 4, 10, 88, 1, record]);
+        }
+        packet
+    };
+    // The kernel drops some of a burst: sent in parts until it is too much.
+    let mut number = 0;
+    wait_until("the flood is noticed", Duration::from_secs(20), || {
+        send_all(&lan, (number..number + 100).map(flood).collect());
+        number += 100;
+        module(&b)["restarts"] != 0
+    });
+    let error = module(&b)["last_error"].clone();
+    assert!(error.as_str().unwrap().contains("flooded"), "{error}");
+    wait_until("it goes on", 2 * FOUND_WITHIN, || {
+        nearby(&b, &id(&a)).is_some()
+    });
+    let grown = resident_kib(b.pid()).saturating_sub(before);
+    eprintln!("grown by {grown} KiB after {} records", number * 50);
+    assert!(grown < 64 * 1024, "{grown} KiB");
 }
 
 #[test]

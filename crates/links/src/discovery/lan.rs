@@ -5,7 +5,7 @@
 //! by a new search. Interfaces are looked at every second (R5). Loopback carries nothing. Questions
 //! go by multicast only, as a second daemon on port 5353 may take the answers to others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use mdns_sd::{DaemonEvent, Error, IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent};
@@ -15,7 +15,7 @@ use protocol::announcement::{SERVICE, Tag};
 use super::announcing::{Presented, services};
 use super::instance::{Instance, Verdict};
 use super::sighting::{self, Announced};
-use super::{ADDRESSES_MAX, DiscoveryError, INSTANCES_MAX, Sighting};
+use super::{ADDRESSES_MAX, DiscoveryError, INSTANCES_MAX, RECORDS_MAX, Sighting};
 
 /// How often the daemon looks for interfaces that came or went.
 const INTERFACES_EVERY_S: u32 = 1;
@@ -26,6 +26,9 @@ const GOODBYE_PATIENCE: Duration = Duration::from_millis(180);
 /// The daemon's queue of 100 commands may be full for a moment.
 const COMMAND_TRIES: u32 = 20;
 const COMMAND_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often the daemon's records are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// What happens on the local network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +53,14 @@ pub struct Lan {
     recognize: Recognize,
     instances: BTreeMap<String, Instance>,
     announced: Vec<String>,
+    /// All names that were ever announced here: a hidden one would be taken for a friend's.
+    mine: BTreeSet<String>,
     ready: VecDeque<Event>,
     interface_lost: Option<Instant>,
     /// When to search again.
     search_at: Option<Instant>,
     searched: Instant,
+    count_at: Instant,
 }
 
 impl Lan {
@@ -77,19 +83,22 @@ impl Lan {
             recognize: Box::new(|_, _| None),
             instances: BTreeMap::new(),
             announced: Vec::new(),
+            mine: BTreeSet::new(),
             ready: VecDeque::new(),
             interface_lost: None,
             search_at: None,
             searched: Instant::now(),
+            count_at: Instant::now() + COUNT_EVERY,
         })
     }
 
-    /// Recognizes hidden nodes by `recognize` from now on.
+    /// Recognizes hidden nodes by `recognize` from now on, also those that were passed over.
     pub fn recognize(
         &mut self,
         recognize: impl Fn(&[Tag], &str) -> Option<NodeId> + Send + Sync + 'static,
     ) {
         self.recognize = Box::new(recognize);
+        self.search_at.get_or_insert_with(Instant::now);
     }
 
     /// Announces this node, in place of what was announced before.
@@ -99,6 +108,7 @@ impl Lan {
             .iter()
             .map(|s| s.get_fullname().to_owned())
             .collect();
+        self.mine.extend(names.iter().cloned());
         let old = std::mem::replace(&mut self.announced, names);
         for name in old.iter().filter(|old| !self.announced.contains(old)) {
             let told = with_patience(|| self.daemon.unregister(name)).await;
@@ -151,7 +161,7 @@ impl Lan {
                     Err(_) => self.search().await?,
                 },
                 event = self.interfaces.recv_async() => self.note(event.ok())?,
-                () = sleep_until(wake) => self.decide().await?,
+                () = sleep_until(Some(wake)) => self.decide().await?,
             }
         }
     }
@@ -174,13 +184,33 @@ impl Lan {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Instant {
         let due = self.instances.values().filter_map(Instance::due);
-        due.chain(
-            self.search_at
-                .map(|at| at.max(self.searched + SEARCH_PAUSE)),
-        )
-        .min()
+        due.chain(self.search_due())
+            .fold(self.count_at, Instant::min)
+    }
+
+    fn search_due(&self) -> Option<Instant> {
+        self.search_at
+            .map(|at| at.max(self.searched + SEARCH_PAUSE))
+    }
+
+    /// Fails when the daemon keeps too much.
+    async fn count(&mut self) -> Result<(), DiscoveryError> {
+        self.count_at = Instant::now() + COUNT_EVERY;
+        let asked = with_patience(|| self.daemon.get_metrics()).await;
+        let asked = asked.map_err(DiscoveryError::while_("count what was heard"))?;
+        let Ok(metrics) = asked.recv_async().await else {
+            return Ok(());
+        };
+        let kept = metrics
+            .iter()
+            .filter(|(name, _)| name.starts_with("cached-"));
+        let records = kept.map(|(_, count)| (*count).max(0).unsigned_abs()).sum();
+        if records > RECORDS_MAX {
+            return Err(DiscoveryError::Flooded { records });
+        }
+        Ok(())
     }
 
     async fn search(&mut self) -> Result<(), DiscoveryError> {
@@ -266,6 +296,9 @@ impl Lan {
     }
 
     fn identify(&self, service: &ResolvedService) -> Option<Sighting> {
+        if self.mine.contains(&service.fullname) {
+            return None;
+        }
         let sighting = match sighting::read(service)? {
             Announced::Open(sighting) => sighting,
             Announced::Hidden { tags, rest } => {
@@ -309,11 +342,11 @@ impl Lan {
         for (node, verdict) in verdicts {
             self.judged(node, verdict, now);
         }
-        let due = self
-            .search_at
-            .map(|at| at.max(self.searched + SEARCH_PAUSE));
-        if due.is_some_and(|at| at <= now) {
+        if self.search_due().is_some_and(|at| at <= now) {
             self.search().await?;
+        }
+        if self.count_at <= now {
+            self.count().await?;
         }
         Ok(())
     }

@@ -30,6 +30,10 @@ pub const INSTANCES_MAX: usize = peers::presence::WATCHED_MAX;
 /// Addresses that are kept of one node.
 pub const ADDRESSES_MAX: usize = protocol::ADDRESSES_MAX;
 
+/// Records of all kinds that the daemon may keep, some 10 MB. It has no limit of its own; a large
+/// home network has a few hundred.
+pub const RECORDS_MAX: u64 = 20_000;
+
 /// Why the local network cannot be heard or told.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -41,6 +45,15 @@ pub enum DiscoveryError {
         attempt: &'static str,
         /// Why not.
         source: mdns_sd::Error,
+    },
+    /// Somebody fills the daemon's memory with records that may never run out.
+    #[error(
+        "the local network is flooded: {records} mDNS records are kept, limit {RECORDS_MAX}; \
+         discovery begins anew without them"
+    )]
+    Flooded {
+        /// How many there are.
+        records: u64,
     },
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use peers::presence::{self, Action, Beat, Presence, Watch};
 use protocol::NodeId;
+use protocol::announcement::Tag;
 use tokio::sync::{Notify, watch};
 
 use super::{DiscoveryError, Event, Lan, Presented, Sighting};
@@ -97,6 +98,14 @@ impl Watcher {
     /// Announces this node, in place of what was announced before.
     pub async fn announce(&mut self, presented: &Presented) -> Result<(), DiscoveryError> {
         self.lan.announce(presented).await
+    }
+
+    /// Recognizes hidden nodes by `recognize` (tags, label) from now on.
+    pub fn recognize(
+        &mut self,
+        recognize: impl Fn(&[Tag], &str) -> Option<NodeId> + Send + Sync + 'static,
+    ) {
+        self.lan.recognize(recognize);
     }
 
     /// Works until it fails. May be dropped and called again.

@@ -7,10 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use links::discovery::{DiscoveryError, Lan, Nearby, Neighborhood, Presented, Watcher};
+use links::discovery::{Disguise, Lan, Nearby, Neighborhood, Presented, Watcher};
 use peers::presence::{Beat, Presence};
-use protocol::NodeName;
+use protocol::announcement::{FriendSecret, Tag, recognize};
+use protocol::{NodeId, NodeName};
 use serde_json::{Value, json};
+use sharing::FriendState;
+use tokio::time::MissedTickBehavior;
 
 use crate::modules::{Module, Progress, Task};
 use crate::state::State;
@@ -18,8 +21,16 @@ use crate::state::State;
 /// An answer to a beat may take so long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// Friends are looked up this often: who is one now may be recognized, and may recognize this node.
+const FRIENDS_EVERY: Duration = Duration::from_secs(20);
+/// What the secret of two friends is for (`NodeSecret::shared_with`).
+const FRIEND_USE: &str = "recognize a hidden node 1";
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
 /// Who is nearby, and what it takes to know.
+#[derive(Clone)]
 pub(crate) struct Discovery {
+    state: Arc<State>,
     around: Arc<Neighborhood>,
     presented: Presented,
     beat: Beat,
@@ -28,7 +39,7 @@ pub(crate) struct Discovery {
 impl Discovery {
     /// Discovery for the node called `name` that listens on `https`; `None` if it shall not be
     /// announced or cannot be reached from elsewhere.
-    pub(crate) fn of(state: &State, name: &str, https: SocketAddr) -> Option<Self> {
+    pub(crate) fn of(state: &Arc<State>, name: &str, https: SocketAddr) -> Option<Self> {
         let config = &state.config;
         if !config.mdns || https.ip().is_loopback() {
             return None;
@@ -47,6 +58,7 @@ impl Discovery {
             missed_max: config.beats_missed,
         };
         Some(Self {
+            state: Arc::clone(state),
             around: Arc::default(),
             presented,
             beat,
@@ -55,19 +67,19 @@ impl Discovery {
 
     /// The module that keeps the list.
     pub(crate) fn module(&self) -> Module {
-        let (around, presented, beat) =
-            (Arc::clone(&self.around), self.presented.clone(), self.beat);
+        let discovery = self.clone();
         Module::new(
             "discovery",
             "announces the node on the home network and finds others",
             move |task: Task| {
-                let (around, presented) = (Arc::clone(&around), presented.clone());
+                let discovery = discovery.clone();
                 async move {
-                    let lan = Lan::open(Some(presented.node))?;
-                    let mut watcher = Watcher::new(lan, beat, around.clone());
-                    let worked = work(&mut watcher, &around, &presented, &task).await;
+                    let lan = Lan::open(Some(discovery.presented.node))?;
+                    let around = Arc::clone(&discovery.around);
+                    let mut watcher = Watcher::new(lan, discovery.beat, around);
+                    let worked = discovery.work(&mut watcher, &task).await;
                     watcher.close().await;
-                    Ok(worked?)
+                    worked
                 }
             },
         )
@@ -77,28 +89,91 @@ impl Discovery {
     pub(crate) fn nearby(&self) -> Value {
         self.around.list().iter().map(told).collect()
     }
+
+    async fn work(&self, watcher: &mut Watcher, task: &Task) -> anyhow::Result<()> {
+        let mut list = self.around.watch();
+        let mut shown = self.face().await?;
+        watcher.recognize(recognizing(&self.state, &shown.friends));
+        watcher.announce(&self.presented(&shown)).await?;
+        let mut look = tokio::time::interval(FRIENDS_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let count = list.borrow_and_update().len();
+            task.progress((count > 0).then(|| Progress {
+                what: format!("{count} nearby"),
+                done: count as u64,
+                total: None,
+            }));
+            tokio::select! {
+                () = task.stop.cancelled() => return Ok(()),
+                failed = watcher.run() => return Ok(failed?),
+                _ = list.changed() => {}
+                _ = look.tick() => {
+                    let face = self.face().await?;
+                    if face == shown {
+                        continue;
+                    }
+                    shown = face;
+                    watcher.recognize(recognizing(&self.state, &shown.friends));
+                    if self.state.config.hidden {
+                        watcher.announce(&self.presented(&shown)).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the announcement of a hidden node depends on.
+    async fn face(&self) -> anyhow::Result<Shown> {
+        let state = Arc::clone(&self.state);
+        let friends = tokio::task::spawn_blocking(move || {
+            let friends = state.sharing.friends()?;
+            let accepted = friends
+                .iter()
+                .filter(|friend| friend.state == FriendState::Accepted);
+            let shared = accepted.filter_map(|friend| {
+                let secret = state.secret.shared_with(&friend.node, FRIEND_USE)?;
+                Some((friend.node, secret))
+            });
+            anyhow::Ok(shared.collect::<Vec<_>>())
+        });
+        Ok(Shown {
+            friends: friends.await??,
+            day: today(&self.state),
+        })
+    }
+
+    fn presented(&self, shown: &Shown) -> Presented {
+        let disguise = self.state.config.hidden.then(|| {
+            let secrets = shown.friends.iter().map(|(_, secret)| *secret);
+            Disguise::draw(secrets.collect(), shown.day)
+        });
+        Presented {
+            disguise,
+            ..self.presented.clone()
+        }
+    }
 }
 
-async fn work(
-    watcher: &mut Watcher,
-    around: &Neighborhood,
-    presented: &Presented,
-    task: &Task,
-) -> Result<(), DiscoveryError> {
-    let mut list = around.watch();
-    watcher.announce(presented).await?;
-    loop {
-        let count = list.borrow_and_update().len();
-        task.progress((count > 0).then(|| Progress {
-            what: format!("{count} nearby"),
-            done: count as u64,
-            total: None,
-        }));
-        tokio::select! {
-            () = task.stop.cancelled() => return Ok(()),
-            failed = watcher.run() => return failed,
-            _ = list.changed() => {}
-        }
+/// The friends and the day of an announcement.
+#[derive(PartialEq, Eq)]
+struct Shown {
+    friends: Vec<(NodeId, FriendSecret)>,
+    day: i64,
+}
+
+fn today(state: &State) -> i64 {
+    state.now().0.div_euclid(DAY_MS)
+}
+
+fn recognizing(
+    state: &Arc<State>,
+    friends: &[(NodeId, FriendSecret)],
+) -> impl Fn(&[Tag], &str) -> Option<NodeId> + Send + Sync + 'static {
+    let (state, friends) = (Arc::clone(state), friends.to_vec());
+    move |tags, label| {
+        let friends = friends.iter().map(|(node, secret)| (*node, secret));
+        recognize(tags, label, today(&state), friends)
     }
 }
 
