@@ -28,7 +28,7 @@ const COMMAND_TRIES: u32 = 20;
 const COMMAND_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often the daemon's records are counted.
-const COUNT_EVERY: Duration = Duration::from_secs(5);
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// What happens on the local network.
 #[derive(Debug, Clone, PartialEq, Eq)]
