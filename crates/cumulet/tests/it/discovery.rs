@@ -105,12 +105,12 @@ fn found_by_all(family: Family) {
 }
 
 #[test]
-fn r21_r22_a_started_node_is_listed_by_nodes_and_clients_on_ipv4() {
+fn r21_a_started_node_is_listed_by_nodes_and_clients_on_ipv4() {
     found_by_all(Family::V4);
 }
 
 #[test]
-fn r21_r22_r78_a_started_node_is_listed_by_nodes_and_clients_on_ipv6() {
+fn r22_nodes_and_clients_find_each_other_on_ipv6() {
     found_by_all(Family::V6);
 }
 
@@ -174,7 +174,9 @@ fn r23_a_node_that_stops_is_gone_at_once_and_found_again_when_it_starts() {
     wait_for(&b, &id);
     // The module stops and starts like any other.
     a.cli(&["module", "stop", "discovery"]).ok();
-    wait_until("a hidden node is gone", limit, || nearby(&b, &id).is_none());
+    wait_until("a node whose module stopped is gone", limit, || {
+        nearby(&b, &id).is_none()
+    });
     a.cli(&["module", "start", "discovery"]).ok();
     wait_for(&b, &id);
     wait_for(&a, &self::id(&b));
@@ -203,7 +205,7 @@ fn r05_discovery_follows_interfaces_that_come_and_go() {
 }
 
 #[test]
-fn two_nodes_of_one_name_are_told_apart_by_their_ids() {
+fn r78_discover_tells_two_nodes_of_one_name_apart_by_their_ids() {
     let Some(lan) = Lan::new(3, Family::V4) else {
         return;
     };
