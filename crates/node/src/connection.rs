@@ -366,6 +366,7 @@ pub(crate) async fn answer(
         peer: SocketAddr::new(origin.address, peer.port()),
         place: origin.place,
         tls: door == Door::Https || origin.forwarded_tls,
+        friend: None,
     });
     let request = request.map(|body| Body::new(RequestBody::new(body, entrance.patience.stall)));
     let handled = std::panic::AssertUnwindSafe(entrance.router.clone().call(request))

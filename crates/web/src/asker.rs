@@ -1,4 +1,4 @@
-//! Who asks: session cookie for pages, HTTP Basic for programs and WebDAV, unlock cookie for links.
+//! Who asks: the key of a friend's node; else session cookie for pages, HTTP Basic for programs and WebDAV, unlock cookie for links.
 //!
 //! WebDAV never takes a cookie, so a browser that is signed in cannot be led into a WebDAV request.
 //! A session that ended is nobody, not an error.
@@ -6,7 +6,7 @@
 use base64::Engine;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use sharing::{Account, Asker, Link, LoginError, Who};
+use sharing::{Account, Asker, Link, LoginError, Scope, Who};
 
 use crate::cookies::Cookie;
 use crate::problem::{Fault, Problem};
@@ -33,6 +33,18 @@ pub(crate) fn identify(
         place: connection.place,
         address: connection.peer.ip(),
     };
+    if let Some(node) = connection.friend {
+        let friend = app.sharing.friend_at_the_door(node, Scope::Files)?;
+        let friend = friend.ok_or(Problem::new(Fault::Forbidden))?;
+        // Whoever proved a node's key speaks for that node and for nobody else.
+        return Ok(Found {
+            asker: asker(Who::Friend {
+                id: friend.id,
+                name: friend.name,
+            }),
+            account: None,
+        });
+    }
     if caller.uses_basic()
         && let Some((name, secret)) = basic_credential(headers)?
     {

@@ -108,6 +108,7 @@ mod tests {
 
     fn connection(peer: &str, tls: bool) -> Connection {
         Connection {
+            friend: None,
             peer: peer.parse().unwrap(),
             place: Place::Away,
             tls,

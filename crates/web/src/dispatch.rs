@@ -187,6 +187,15 @@ fn admit(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Admitted {
+    if connection.friend.is_some() && route.caller != Caller::Dav {
+        // The table says no as well; a friend is not even told which pages there are.
+        return Admitted {
+            account: None,
+            language: None,
+            is_known: false,
+            result: Err(Problem::NOT_FOUND),
+        };
+    }
     let (account, is_known, result) = match asker::identify(app, route.caller, connection, headers)
     {
         Ok(found) => (

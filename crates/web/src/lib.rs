@@ -21,6 +21,7 @@ mod cookies;
 mod dispatch;
 mod forgery;
 mod form;
+mod friends;
 mod gate;
 mod given;
 mod headers;
@@ -43,6 +44,7 @@ use sharing::{Place, Sharing};
 
 pub use content::FileRange;
 pub use dispatch::router;
+pub use friends::{FriendReach, NotAccepted, Promise, Unreached};
 pub use gate::{gate, gate_whole};
 pub use language::Language;
 pub use problem::{Caller, Fault, Problem};
@@ -64,6 +66,8 @@ pub struct App {
     pub settings: WebSettings,
     /// Workers, volumes and counters.
     pub status: Arc<dyn StatusSource>,
+    /// The nodes of friends.
+    pub friends: Arc<dyn FriendReach>,
 }
 
 /// Facts about the node that pages show or answers depend on.
@@ -95,6 +99,9 @@ pub struct Connection {
     pub place: Place,
     /// The client speaks TLS (to us or to a trusted proxy).
     pub tls: bool,
+    /// The request came over a link that proved the key of this node; it is asked at each request
+    /// whether that is still a friend.
+    pub friend: Option<NodeId>,
 }
 
 /// Hides every space of a removed account; what was in them stays on the disk (blocks).

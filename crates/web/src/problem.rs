@@ -129,6 +129,25 @@ pub enum Fault {
     NothingPicked,
     /// Too much at once, or stopping (503).
     Busy,
+    /// The friend's node does not answer (503).
+    FriendOffline {
+        /// What it is called here.
+        name: String,
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// The friend's node does not take this one for a friend (403).
+    FriendRefuses {
+        /// What it is called here.
+        name: String,
+    },
+    /// The friend's node answered nonsense or broke off (502).
+    FriendBroken {
+        /// What it is called here.
+        name: String,
+    },
+    /// A ticket that is none, or that did not make a friend (400); the text says why.
+    Ticket(String),
     /// Our own mistake or a failing disk (500); the details are in the log only.
     Internal,
 }
@@ -143,11 +162,13 @@ impl Fault {
             | Self::Incomplete
             | Self::Checksum
             | Self::BadAccountName
+            | Self::Ticket(_)
             | Self::NothingPicked
             | Self::PasswordsDiffer
             | Self::WeakPassword => StatusCode::BAD_REQUEST,
             Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::Forbidden
+            | Self::FriendRefuses { .. }
             | Self::LeavesLan
             | Self::AtHomeOnly
             | Self::Foreign
@@ -178,7 +199,8 @@ impl Fault {
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Away | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Away | Self::Busy | Self::FriendOffline { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::FriendBroken { .. } => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -229,6 +251,10 @@ impl Fault {
             Self::PasswordsDiffer => "passwords_differ",
             Self::NothingPicked => "nothing_picked",
             Self::Busy => "busy",
+            Self::FriendOffline { .. } => "friend_offline",
+            Self::FriendRefuses { .. } => "friend_refuses",
+            Self::FriendBroken { .. } => "friend_broken",
+            Self::Ticket(_) => "ticket",
             Self::Internal => "internal",
         }
     }
@@ -292,6 +318,16 @@ impl Fault {
             Self::PasswordsDiffer => language.text("problem-passwords-differ"),
             Self::NothingPicked => language.text("problem-nothing-picked"),
             Self::Busy => language.text("problem-busy"),
+            Self::FriendOffline { name, .. } => {
+                language.with("problem-friend-offline", &[("name", name.clone().into())])
+            }
+            Self::FriendRefuses { name } => {
+                language.with("problem-friend-refuses", &[("name", name.clone().into())])
+            }
+            Self::FriendBroken { name } => {
+                language.with("problem-friend-broken", &[("name", name.clone().into())])
+            }
+            Self::Ticket(why) => language.with("problem-ticket", &[("why", why.clone().into())]),
             Self::Internal => language.text("problem-internal"),
         }
     }
@@ -423,6 +459,9 @@ impl Problem {
         }
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, 5.into());
+        }
+        if let Fault::FriendOffline { retry_after, .. } = &self.fault {
+            headers.insert(RETRY_AFTER, seconds(*retry_after).into());
         }
         if let Fault::Method(allow) = &self.fault
             && let Ok(allow) = HeaderValue::from_str(allow)

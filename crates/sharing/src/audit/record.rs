@@ -61,7 +61,7 @@ impl Sharing {
     }
 
     /// Appends a row without waiting; for what a crash may lose.
-    pub(crate) fn audit_later(&self, event: Event) {
+    pub fn audit_soon(&self, event: Event) {
         let sharing = self.clone();
         drop(self.0.database.write_later(move |tx| {
             sharing.record_in(tx, &event).map_err(|error| {
@@ -75,6 +75,32 @@ impl Sharing {
     /// and a job without a change costs no flush.
     pub(crate) fn await_queued_rows(&self) -> Result<(), SharingError> {
         self.write(|_| Ok(()))
+    }
+
+    /// Notes that `asker` read something that lies on another node: one row per actor, path and 10
+    /// minutes. Does not block.
+    pub fn audit_read_elsewhere(&self, asker: &Asker, path: &str) {
+        let now = self.now();
+        // A number that no entry has stands for the path.
+        let hash = blake3::hash(path.as_bytes());
+        let mut number = [0; 8];
+        number.copy_from_slice(&hash.as_bytes()[..8]);
+        let fid = Fid(-(i64::from_be_bytes(number) & i64::MAX) - 1);
+        let key = (asker.label(), fid);
+        {
+            let mut reads = self
+                .0
+                .log
+                .reads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if reads.get(&key).is_some_and(|at| inside(*at, now)) {
+                return;
+            }
+            make_room(&mut reads, now);
+            reads.insert(key, now);
+        }
+        self.audit_soon(Event::of(asker, now, Action::Read, path));
     }
 
     /// Notes that `asker` read an entry. Nothing for the space's owner; else one row per actor,

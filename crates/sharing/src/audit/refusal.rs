@@ -164,7 +164,7 @@ impl Sharing {
             target,
         };
         let rows = self.refusals().count(key, event);
-        rows.into_iter().for_each(|row| self.audit_later(row));
+        rows.into_iter().for_each(|row| self.audit_soon(row));
     }
 
     /// Writes the counted refusals of minutes that are over; called by the sealing worker.

@@ -8,6 +8,7 @@ use crate::App;
 use crate::gate::gate;
 use crate::problem::{Fault, Problem};
 
+use super::names;
 use super::place::Named;
 use super::refused::{Refused, Step};
 
@@ -27,20 +28,15 @@ pub(super) struct Found {
     pub(super) entry: Entry,
 }
 
-fn look(app: &App, named: &Named) -> Step<Spot> {
-    let space = app.files.space(named.space.as_str())?;
-    let space = space.ok_or(Refused::NOT_FOUND)?;
-    let at = At {
-        space: space.id,
-        path: named.path.clone(),
-    };
+fn look(app: &App, asker: &Asker, named: &Named) -> Step<Spot> {
+    let (space, at) = names::resolve(app, asker, named)?;
     let entry = app.files.find(&at)?;
     Ok(Spot { space, at, entry })
 }
 
 /// What is at a name, if the asker may do `need` to it; else 404 or 403.
 pub(super) fn found(app: &App, asker: &Asker, named: &Named, need: &Need) -> Step<Found> {
-    let spot = look(app, named)?;
+    let spot = look(app, asker, named)?;
     let entry = spot.entry.ok_or(Refused::NOT_FOUND)?;
     gate(app, asker, need, &entry)?;
     Ok(Found {
@@ -52,7 +48,7 @@ pub(super) fn found(app: &App, asker: &Asker, named: &Named, need: &Need) -> Ste
 
 /// A name to write to: what is there must be writable, or its folder must take something new.
 pub(super) fn writable(app: &App, asker: &Asker, named: &Named) -> Step<Spot> {
-    let spot = look(app, named)?;
+    let spot = look(app, asker, named)?;
     match &spot.entry {
         Some(entry) => gate(app, asker, &Need::ENTRY_WRITE, entry)?,
         None => gate(app, asker, &Need::ENTRY_CREATE, &nearest(app, &spot)?)?,

@@ -13,7 +13,8 @@ use crate::App;
 use crate::problem::Problem;
 
 use super::header;
-use super::place::{Named, Place};
+use super::names;
+use super::place::Place;
 use super::refused::{Refused, Step};
 
 /// The conditional headers of a request, read but not yet looked up.
@@ -60,7 +61,7 @@ impl Wanted {
                     resource: None,
                     tests,
                 },
-                Some(address) => self.tagged(app, address, tests)?,
+                Some(address) => self.tagged(app, asker, address, tests)?,
             });
         }
         Ok(Conditions {
@@ -69,15 +70,21 @@ impl Wanted {
             unmodified_since: self.unmodified_since,
             lists,
             lock_tokens: self.tokens(),
-            account: asker.account(),
+            account: asker.lock_holder(),
         })
     }
 
-    fn tagged(&self, app: &App, address: &str, tests: Vec<Test>) -> Step<ConditionList> {
+    fn tagged(
+        &self,
+        app: &App,
+        asker: &Asker,
+        address: &str,
+        tests: Vec<Test>,
+    ) -> Step<ConditionList> {
         let destination = Destination::parse(address)?;
         let at = if destination.is_on(&self.host) {
             match Place::of(destination.path) {
-                Ok(Place::Tree(named)) => place(app, &named)?,
+                Ok(Place::Tree(named)) => names::resolve(app, asker, &named).ok().map(|(_, at)| at),
                 // Another part of this server: nothing there has a lock or an ETag.
                 Ok(_) | Err(_) => None,
             }
@@ -107,14 +114,6 @@ impl Wanted {
         let checked = app.files.check_conditions(at, &conditions);
         checked.map_err(|refusal| Problem::from(refusal).into())
     }
-}
-
-fn place(app: &App, named: &Named) -> Step<Option<At>> {
-    let space = app.files.space(named.space.as_str())?;
-    Ok(space.map(|space| At {
-        space: space.id,
-        path: named.path.clone(),
-    }))
 }
 
 /// A list about something that is not in the tree: it has no lock and no ETag, so each test holds

@@ -12,6 +12,7 @@ use crate::content::{Delivery, Offer, deliver};
 use super::access::{self, Found};
 use super::conditions::Wanted;
 use super::media::media_type;
+use super::names::Names;
 use super::place::Place;
 use super::refused::{Refused, Step};
 use super::{Context, Request, blocking, empty, is_head, moved};
@@ -31,7 +32,8 @@ pub(super) async fn get(request: Request) -> Step<Response<Body>> {
         let found = access::found(app, asker, &named, &Need::ENTRY_DOWNLOAD)?;
         wanted.check_reading(app, asker, Some(&found.at))?;
         if found.entry.is_folder() {
-            let page = super::place::href(&found.space.name, &found.at.path, true);
+            let names = Names::of(app, asker)?;
+            let page = names.href(&found.space.name, &found.at.path, true);
             let page = page.strip_prefix("/dav").unwrap_or("/files/");
             return Ok(folder(&head, page));
         }

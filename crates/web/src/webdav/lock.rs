@@ -48,9 +48,9 @@ pub(super) async fn lock(request: Request) -> Step<Response<Body>> {
     .await
 }
 
-/// Who holds the lock; links have no account and so no locks.
+/// Who holds the lock; links have no locks.
 fn holder(context: &Context) -> Step<AccountId> {
-    let account = context.asker.account();
+    let account = context.asker.lock_holder();
     account.ok_or_else(|| Problem::new(Fault::Forbidden).into())
 }
 
@@ -75,13 +75,13 @@ fn new(context: &Context, plan: &Plan, exclusive: bool, owner_xml: String) -> St
     let locked = app.files.lock(&author, request);
     let (lock, placeholder) = locked.map_err(|refusal| {
         let Refusal::Locked { token_root, .. } = refusal else {
-            return refused(app, &spot.at, refusal);
+            return refused(context, &spot.at, refusal);
         };
         // Section 9.10.6: the href is the root of the lock in the way.
         Refused::condition(
             StatusCode::LOCKED,
             "no-conflicting-lock",
-            &[&address(app, &token_root)],
+            &[&address(context, &token_root)],
             "another lock is in the way",
         )
     })?;
@@ -99,7 +99,7 @@ fn new(context: &Context, plan: &Plan, exclusive: bool, owner_xml: String) -> St
 
 fn granted(context: &Context, lock: &LockInfo, status: StatusCode) -> Response<Body> {
     let app = &context.app;
-    let root = address(app, &lock.root);
+    let root = address(context, &lock.root);
     let timeout_s = lock.expires.since(app.now()).as_secs();
     let body = multistatus::lock_discovery(&[active(lock, &root, timeout_s)]);
     xml(status, body)
@@ -127,7 +127,7 @@ fn refresh(context: &Context, plan: &Plan) -> Step<Response<Body>> {
         if is_no_such_lock(&refusal) {
             no_such_lock(StatusCode::PRECONDITION_FAILED)
         } else {
-            refused(app, &found.at, refusal)
+            refused(context, &found.at, refusal)
         }
     })?;
     Ok(granted(context, &lock, StatusCode::OK))
@@ -152,7 +152,10 @@ pub(super) async fn unlock(request: Request) -> Step<Response<Body>> {
     blocking(move || {
         let (app, asker) = (&context.app, &context.asker);
         let found = access::found(app, asker, &named, &Need::ENTRY_WRITE)?;
-        let author = access::author(asker);
+        let author = files::Author {
+            account: asker.lock_holder(),
+            ..access::author(asker)
+        };
         let unlocked = app.files.unlock(&author, &found.at, &token);
         unlocked.map_err(|refusal| {
             // Section 9.11.1.
@@ -161,7 +164,7 @@ pub(super) async fn unlock(request: Request) -> Step<Response<Body>> {
             } else if let Refusal::Locked { .. } = refusal {
                 Problem::new(Fault::Forbidden).into()
             } else {
-                refused(app, &found.at, refusal)
+                refused(&context, &found.at, refusal)
             }
         })?;
         Ok(empty(StatusCode::NO_CONTENT))

@@ -8,7 +8,7 @@ const UNKNOWN: &str = "application/octet-stream";
 const ENDING_BYTES_MAX: usize = 8;
 
 /// The media type for a file of this name.
-pub(super) fn media_type(name: &str) -> &'static str {
+pub(crate) fn media_type(name: &str) -> &'static str {
     let Some((_, ending)) = name.rsplit_once('.') else {
         return UNKNOWN;
     };

@@ -12,9 +12,11 @@ mod access;
 mod body;
 pub(crate) mod conditions;
 mod fragment;
+mod friends;
 mod get;
 mod lock;
 mod media;
+mod names;
 mod place;
 mod propfind;
 mod proppatch;
@@ -39,6 +41,8 @@ use crate::problem::{Fault, Problem};
 
 use place::Place;
 use refused::{Refused, Step};
+
+pub(crate) use media::media_type;
 
 pub use fragment::{FragmentGuard, RequestLine, Watched};
 
@@ -110,6 +114,13 @@ async fn answer(call: Call) -> Step<Response<Body>> {
     };
     if matches!(request.place, Place::WellKnown) {
         return Ok(moved(StatusCode::MOVED_PERMANENTLY, "/dav/"));
+    }
+    if let Place::Tree(named) = &request.place {
+        let (context, named) = (request.context(), named.clone());
+        let below = blocking(move || friends::below(&context.app, &context.asker, &named)).await?;
+        if let Some(below) = below {
+            return friends::answer(request, below).await;
+        }
     }
     // RFC 4918 section 10.1; a REPORT is for calendars and does not exist here.
     match request.head.method.as_str() {
@@ -205,7 +216,7 @@ fn commit(context: &Context, target: &files::At, op: files::Op) -> Step<files::D
     let done = context.app.files.commit(&author, vec![op]).pop();
     match done {
         Some(Ok(done)) => Ok(done),
-        Some(Err(refusal)) => Err(refused::refused(&context.app, target, refusal)),
+        Some(Err(refusal)) => Err(refused::refused(context, target, refusal)),
         None => Err(Problem::new(Fault::Internal).into()),
     }
 }

@@ -24,11 +24,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::App;
+use crate::friends::ACCESS_HEADER;
 use crate::problem::{Fault, Problem};
 
 use super::access::{self, Found};
 use super::conditions::Wanted;
+use super::friends;
 use super::media::media_type;
+use super::names::Names;
 use super::place::{Named, Place, href};
 use super::refused::{Refused, Step};
 use super::shared::{self, Next};
@@ -55,6 +58,7 @@ pub(super) async fn propfind(request: Request) -> Step<Response<Body>> {
     let sent = body::whole(request.body, dav::BODY_BYTES_MAX).await?;
     let reply = Reply::new(PropFind::parse(&sent)?, minimal);
 
+    let access = shown_access(context.clone(), place.clone());
     let (first_sender, first) = oneshot::channel();
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
     let handle = Handle::current();
@@ -76,16 +80,31 @@ pub(super) async fn propfind(request: Request) -> Step<Response<Body>> {
         out.finish(printed);
     });
     let first = first.await.map_err(|_| Problem::new(Fault::Internal))?;
-    let mut response = match first? {
+    let first = first?;
+    let access = access.await?;
+    let mut response = match first {
         First::Whole(bytes) => xml(StatusCode::MULTI_STATUS, bytes),
         First::Stream => xml(StatusCode::MULTI_STATUS, Body::new(Listing(receiver))),
     };
+    if let Some(access) = access {
+        let access = HeaderValue::from_static(access);
+        response.headers_mut().insert(ACCESS_HEADER, access);
+    }
     if minimal {
         let name = HeaderName::from_static("preference-applied");
         let applied = HeaderValue::from_static("return=minimal");
         response.headers_mut().insert(name, applied);
     }
     Ok(response)
+}
+
+/// What a friend may do in the folder that its node asks for.
+async fn shown_access(context: Context, place: Place) -> Step<Option<&'static str>> {
+    let (Some(_), Place::Tree(named)) = (context.asker.friend(), place) else {
+        return Ok(None);
+    };
+    super::blocking(move || friends::access_of(&context.app, &context.asker, &named).map(Some))
+        .await
 }
 
 /// What is known when the head of the response can be sent.
@@ -238,6 +257,7 @@ fn print_entry(
     let quota = quota(context, &found, reply)?;
     let printer = Printer {
         reply,
+        names: Names::of(app, asker)?,
         space: &found.space,
         now: app.now(),
         quota,
@@ -248,7 +268,15 @@ fn print_entry(
     }
     access::note_read(app, asker, &found)?;
     let visibility = app.sharing.visibility(asker)?;
-    print_children(context, &found, &printer, &visibility, out)
+    let flow = print_children(context, &found, &printer, &visibility, out)?;
+    if named.path.is_root()
+        && flow.is_continue()
+        && let Some(row) = friends::row(app, asker, Some(&named.space))?
+    {
+        let href = row.href.as_bytes();
+        reply.push_response(&mut out.buffer, href, &row.resource());
+    }
+    Ok(flow)
 }
 
 /// A folder on the way to what is shared, and the next steps from it.
@@ -276,6 +304,7 @@ fn print_way(
             Next::Shared(given) => {
                 let printer = Printer {
                     reply,
+                    names: Names::Spaces,
                     space: &given.space,
                     now: app.now(),
                     quota: None,
@@ -309,7 +338,10 @@ fn print_children(
     visibility: &Visibility,
     out: &mut Pieces,
 ) -> Step<ControlFlow<()>> {
-    let mut address = href(&found.space.name, &found.at.path, true).into_bytes();
+    let mut address = printer
+        .names
+        .href(&found.space.name, &found.at.path, true)
+        .into_bytes();
     let parent = address.len();
     let mut flow = ControlFlow::Continue(());
     let with_props = printer.reply.needs_dead();
@@ -340,9 +372,9 @@ fn print_children(
 }
 
 /// What all rows of one listing share.
-#[derive(Clone, Copy)]
 struct Printer<'a> {
     reply: &'a Reply,
+    names: Names,
     space: &'a Space,
     now: Timestamp,
     quota: Option<Quota>,
@@ -363,7 +395,7 @@ impl Printer<'_> {
                 own.to_owned()
             } else {
                 // A lock that reaches down lies on a folder.
-                href(&self.space.name, &lock.root.path, true)
+                self.names.href(&self.space.name, &lock.root.path, true)
             },
             timeout_s: lock.expires.since(self.now).as_secs(),
             lock: lock.clone(),
@@ -383,7 +415,9 @@ impl Printer<'_> {
         } else {
             Vec::new()
         };
-        let own = href(&self.space.name, &at.path, entry.is_folder());
+        let own = self
+            .names
+            .href(&self.space.name, &at.path, entry.is_folder());
         let locks = self.locks(&locks, &own, entry.fid);
         self.push(out, own.as_bytes(), entry, &locks, &dead);
         Ok(())

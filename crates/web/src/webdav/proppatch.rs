@@ -16,7 +16,7 @@ use sharing::Need;
 
 use super::access::{self, Found};
 use super::conditions::Wanted;
-use super::place::href;
+use super::names::Names;
 use super::refused::{Refused, Step, refused};
 use super::{Context, Request, blocking, body, xml};
 
@@ -32,7 +32,8 @@ pub(super) async fn proppatch(request: Request) -> Step<Response<Body>> {
         let (app, asker) = (&context.app, &context.asker);
         let found = access::found(app, asker, &named, &Need::ENTRY_WRITE)?;
         let results = apply(&context, &found, &wanted, patches)?;
-        let address = href(&found.space.name, &found.at.path, found.entry.is_folder());
+        let names = Names::of(app, asker)?;
+        let address = names.href(&found.space.name, &found.at.path, found.entry.is_folder());
         let body = multistatus::patched(&address, &results);
         Ok(xml(StatusCode::MULTI_STATUS, body))
     })
@@ -80,7 +81,7 @@ fn apply(
         Some(Err(Refusal::TooManyProps(_))) => {
             Ok(names.iter().map(|name| result(name, 507, None)).collect())
         }
-        Some(Err(refusal)) => Err(refused(app, &found.at, refusal)),
+        Some(Err(refusal)) => Err(refused(context, &found.at, refusal)),
         None => Err(Refused::text(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the properties were not set",

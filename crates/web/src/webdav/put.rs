@@ -134,7 +134,7 @@ fn open(context: &Context, plan: &Plan) -> Step<Opened> {
     let Context { app, asker } = context;
     let spot = access::writable(app, asker, &plan.named)?;
     let conditions = plan.wanted.resolve(app, asker)?;
-    let refuse = |refusal| refused(app, &spot.at, refusal);
+    let refuse = |refusal| refused(context, &spot.at, refusal);
     let check = Precheck {
         at: &spot.at,
         conditions: &conditions,
@@ -188,7 +188,7 @@ fn close(
     staging: Staging,
 ) -> Step<Response<Body>> {
     let app = &context.app;
-    let refuse = |refusal| refused(app, &spot.at, refusal);
+    let refuse = |refusal| refused(context, &spot.at, refusal);
     let content = staging.finish(plan.expect.clone()).map_err(refuse)?;
     let put = Change::Put {
         at: spot.at.clone(),

@@ -7,10 +7,10 @@ use http::{Response, StatusCode};
 use protocol::NameError;
 use sharing::SharingError;
 
-use crate::App;
 use crate::problem::{Fault, Problem};
 
-use super::place::href;
+use super::Context;
+use super::names::Names;
 
 /// Why a request ends early.
 pub(super) enum Refused {
@@ -107,9 +107,9 @@ impl From<dav::XmlError> for Refused {
 
 /// A refusal of `files` as an answer. `target` is what the request named: a lock below it is the
 /// matter of a member and goes into a multistatus (section 9.6.1).
-pub(super) fn refused(app: &App, target: &At, refusal: Refusal) -> Refused {
+pub(super) fn refused(context: &Context, target: &At, refusal: Refusal) -> Refused {
     if let Refusal::Locked { token_root, .. } = refusal {
-        return locked(app, target, &token_root);
+        return locked(context, target, &token_root);
     }
     // RFC 4331 section 6; RFC 4918 sections 9.7.2, 9.8.5 and 9.9.4.
     let problem = Problem::from(refusal);
@@ -127,8 +127,8 @@ pub(super) fn refused(app: &App, target: &At, refusal: Refusal) -> Refused {
     }
 }
 
-fn locked(app: &App, target: &At, root: &At) -> Refused {
-    let href = address(app, root);
+fn locked(context: &Context, target: &At, root: &At) -> Refused {
+    let href = address(context, root);
     let inside =
         root.space == target.space && root != target && root.path.starts_with(&target.path);
     if inside {
@@ -146,11 +146,17 @@ fn locked(app: &App, target: &At, root: &At) -> Refused {
 }
 
 /// The href of a place. Whether it is a folder is asked for, so that the slash is right.
-pub(super) fn address(app: &App, at: &At) -> String {
+pub(super) fn address(context: &Context, at: &At) -> String {
+    let app = &context.app;
+    let Ok(names) = Names::of(app, &context.asker) else {
+        return String::new();
+    };
     let space = app.files.space_by_id(at.space).ok().flatten();
     let folder = app.files.find(at).ok().flatten();
     let folder = folder.is_some_and(|entry| entry.is_folder());
-    space.map_or_else(String::new, |space| href(&space.name, &at.path, folder))
+    space.map_or_else(String::new, |space| {
+        names.href(&space.name, &at.path, folder)
+    })
 }
 
 /// The work on the blocking pool did not come to an end.

@@ -11,7 +11,8 @@ use crate::gate::gate_leaving;
 use crate::problem::{Fault, Problem};
 
 use super::conditions::{Wanted, host};
-use super::place::{Named, Place, href};
+use super::names::Names;
+use super::place::{Named, Place};
 use super::refused::{Refused, Step};
 use super::{Context, Request, access, blocking, commit, created, empty, identify, set};
 
@@ -72,6 +73,7 @@ fn transfer(context: &Context, plan: &Plan, moves: bool) -> Step<Response<Body>>
     } else {
         &Need::ENTRY_DOWNLOAD
     };
+    super::friends::stays_here(app, asker, &plan.target)?;
     let source = access::found(app, asker, &plan.source, need)?;
     access::shows_all(app, asker, &source.entry)?;
     if !moves {
@@ -110,7 +112,8 @@ fn transfer(context: &Context, plan: &Plan, moves: bool) -> Step<Response<Body>>
     if let Some(entry) = &done.entry {
         identify(headers, app, entry);
         if done.created {
-            let address = href(&target.space.name, &target.at.path, entry.is_folder());
+            let names = Names::of(app, asker)?;
+            let address = names.href(&target.space.name, &target.at.path, entry.is_folder());
             set(headers, LOCATION, &address);
         }
     }

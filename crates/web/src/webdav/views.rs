@@ -7,6 +7,7 @@ use crate::App;
 use crate::gate::may;
 use crate::given::given_to;
 
+use super::names;
 use super::place::{Place, href};
 use super::refused::Step;
 
@@ -45,6 +46,15 @@ pub(super) fn views(app: &App, asker: &Asker, place: &Place, depth_one: bool) ->
 /// The spaces whose top the asker may list, and those in which somebody shares something with them.
 fn spaces(app: &App, asker: &Asker) -> Step<Vec<View>> {
     let mut rows = Vec::new();
+    if let Some(friend) = asker.friend() {
+        for share in names::shares(app, asker, friend)? {
+            rows.push(View {
+                href: href(&share.name, &protocol::TreePath::root(), true),
+                name: share.name.to_string(),
+            });
+        }
+        return Ok(rows);
+    }
     let given = given_to(app, asker)?;
     for space in app.files.spaces()? {
         let shares = given.iter().any(|given| given.space.id == space.id);
@@ -55,6 +65,7 @@ fn spaces(app: &App, asker: &Asker) -> Step<Vec<View>> {
             });
         }
     }
+    rows.extend(super::friends::row(app, asker, None)?);
     Ok(rows)
 }
 

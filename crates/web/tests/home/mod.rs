@@ -10,7 +10,8 @@ use axum::body::Body;
 use base64::Engine;
 use files::{Files, NoWitness, Space};
 use http::{Request, Response};
-use protocol::{AccountId, Clock, EntryName, NodeSecret, Timestamp};
+use protocol::message::pair;
+use protocol::{AccountId, Clock, EntryName, NodeId, NodeSecret, Timestamp};
 use sharing::{Place, Sharing};
 use tower::ServiceExt;
 use web::{App, Connection, StatusSource, VolumeReport, WebSettings, WorkerControl, WorkerReport};
@@ -41,6 +42,39 @@ impl StatusSource for Quiet {
     fn metrics(&self) -> String {
         "cumulet_up 1\n".into()
     }
+}
+
+/// A node without a network.
+struct Alone;
+
+impl web::FriendReach for Alone {
+    fn send(
+        &self,
+        _: &sharing::Friend,
+        _: Request<Body>,
+    ) -> web::Promise<Result<Response<Body>, web::Unreached>> {
+        let retry_after = std::time::Duration::from_secs(30);
+        Box::pin(async move { Err(web::Unreached::Offline { retry_after }) })
+    }
+
+    fn ticket(&self, token: pair::Token, expires: protocol::Timestamp) -> pair::Ticket {
+        pair::Ticket {
+            node: NodeId([7; 32]),
+            addresses: Vec::new(),
+            token,
+            expires_ms: expires.0,
+        }
+    }
+
+    fn accept(
+        &self,
+        _: pair::Ticket,
+        _: Option<EntryName>,
+    ) -> web::Promise<Result<sharing::Friend, web::NotAccepted>> {
+        Box::pin(async { Err(web::NotAccepted::Refused("no network".into())) })
+    }
+
+    fn cut(&self, _: NodeId) {}
 }
 
 /// A node whose catalog lies in `folder` and whose files lie in `folder/home`.
@@ -75,6 +109,7 @@ pub(crate) fn open(folder: &Path, clock: Clock) -> Arc<App> {
         clock,
         secret,
         status: Arc::new(Quiet),
+        friends: Arc::new(Alone),
     })
 }
 
@@ -97,11 +132,23 @@ pub(crate) async fn send(
     body: Body,
     place: Place,
 ) -> Response<Body> {
+    send_as(router, head, body, place, None).await
+}
+
+/// The same over a link of a friend's node.
+pub(crate) async fn send_as(
+    router: &Router,
+    head: http::request::Builder,
+    body: Body,
+    place: Place,
+    friend: Option<NodeId>,
+) -> Response<Body> {
     let mut request: Request<Body> = head.body(body).unwrap();
     request.extensions_mut().insert(Connection {
         peer: SocketAddr::from((ADDRESS, 50_000)),
         place,
         tls: true,
+        friend,
     });
     router.clone().oneshot(request).await.unwrap()
 }

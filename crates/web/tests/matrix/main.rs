@@ -72,6 +72,8 @@ fn expected(route: &Route, pattern: &str, standing: Standing, passport: Passport
             if counters || by_cookie { Allow } else { Forbid }
         }
         (Object::Node, _) => Forbid,
+        (Object::FriendTree, Standing::Owner) => Allow,
+        (Object::FriendTree, _) => Hide,
         (Object::LinkPage, _) => unreachable!("links have a test of their own"),
         (Object::Entry, Standing::Owner) => Allow,
         (Object::Entry, Standing::Stranger) => Hide,
@@ -168,6 +170,79 @@ async fn r94_every_route_as_every_asker_from_every_place() {
     let node = Node::start();
     let checked = check(&node, |_, _, _| None).await;
     assert!(checked > 1_000, "only {checked} cells");
+}
+
+/// A friend's node has the WebDAV rows of what was shared with it, and no other row at all.
+fn expected_of_a_friend(
+    route: &Route,
+    pattern: &str,
+    standing: Standing,
+    hidden: bool,
+) -> Expected {
+    use Expected::{Allow, Forbid, Hide};
+    if route.caller != Caller::Dav {
+        return Hide;
+    }
+    match route.need.object {
+        Object::Open => Allow,
+        Object::Entry if hidden => Hide,
+        Object::Entry => expected(route, pattern, standing, Passport::None),
+        Object::OwnAccount | Object::Node | Object::FriendTree | Object::LinkPage => Hide,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r94_every_route_as_a_friend() {
+    let node = Node::start();
+    let friends = [
+        (
+            node.friend("writer", Some(sharing::Access::Write)),
+            Standing::Writer,
+        ),
+        (
+            node.friend("reader", Some(sharing::Access::Read)),
+            Standing::Reader,
+        ),
+        (node.friend("bare", None), Standing::Stranger),
+    ];
+    let mut wrong = Vec::new();
+    for lan_only in [false, true] {
+        let folder = LanOnly::Entry(node.shared);
+        node.app.sharing.set_lan_only(folder, lan_only).unwrap();
+        for route in routes::all() {
+            for (method, pattern) in node.concrete(route) {
+                for place in PLACES {
+                    for (friend, standing) in friends {
+                        let expected = expected_of_a_friend(route, pattern, standing, lan_only);
+                        let answer = node.ask_as(route, method, pattern, place, friend).await;
+                        if !fits(route, expected, &answer) {
+                            wrong.push(format!(
+                                "{method} {pattern} as {standing:?} from {place:?}, LAN-only \
+                                 {lan_only}: expected {expected:?}, got {answer:?}"
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The link stays open after a removal; the next request on it has nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_a_removed_friend_has_nothing_at_the_next_request() {
+    let node = Node::start();
+    let friend = node.friend("writer", Some(sharing::Access::Write));
+    let route = routes::all()
+        .find(|route| route.caller == Caller::Dav && route.methods.contains(&"GET"))
+        .unwrap();
+    let pattern = "/dav/files/{*path}";
+    let ask = async || node.ask_as(route, "GET", pattern, Place::Lan, friend).await;
+    assert_eq!(ask().await.status, 200);
+    let id = node.app.sharing.friend("writer").unwrap().unwrap().id;
+    assert!(node.app.sharing.remove_friend(id).unwrap());
+    assert_eq!(ask().await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]

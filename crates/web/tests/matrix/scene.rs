@@ -8,8 +8,9 @@ use axum::body::Body;
 use files::{At, Author, Change, Op};
 use http::Request;
 use http_body_util::BodyExt;
-use protocol::{AccountId, Clock, Fid, Timestamp, TreePath};
-use sharing::{Access, Client, Grantee, LinkRight, NewLink, Place, Step};
+use protocol::message::pair::Introduction;
+use protocol::{AccountId, Clock, EntryName, Fid, NodeId, Timestamp, TreePath};
+use sharing::{Access, Client, Grantee, LinkRight, NewLink, Place, Scopes, Side, Step};
 use web::App;
 use web::routes::Route;
 
@@ -133,6 +134,56 @@ impl Node {
         self.send(route, method, request, place).await
     }
 
+    /// Makes a node a friend, with a share of `alice:/Shared` or with nothing.
+    pub(crate) fn friend(&self, name: &str, access: Option<Access>) -> NodeId {
+        let mut id = [0; 32];
+        id[..name.len()].copy_from_slice(name.as_bytes());
+        let node = NodeId(id);
+        let me = Introduction {
+            name: name.into(),
+            addresses: Vec::new(),
+        };
+        let sharing = &self.app.sharing;
+        for side in [Side::Us, Side::Them] {
+            let scopes = Scopes::usual();
+            sharing
+                .friend_agrees(node, side, &me, None, &scopes)
+                .unwrap();
+        }
+        if let Some(access) = access {
+            let friend = sharing.friend(name).unwrap().unwrap();
+            let owner = sharing.account("alice").unwrap().unwrap().id;
+            let name = EntryName::new("Shared").unwrap();
+            let shared = sharing.share_with_friend(self.shared, friend.id, access, owner, &name);
+            shared.unwrap();
+        }
+        node
+    }
+
+    /// As a friend's node, which knows what is shared with it as `Shared`.
+    pub(crate) async fn ask_as(
+        &self,
+        route: &Route,
+        method: &str,
+        pattern: &str,
+        place: Place,
+        friend: NodeId,
+    ) -> Answer {
+        let path = self.path(method, pattern, Passport::None);
+        let path = path.replace("{token}", &self.tokens["edit"]);
+        let path = match route.caller {
+            web::Caller::Dav => path.replace("/alice/Shared/", "/Shared/"),
+            web::Caller::Page | web::Caller::Program => path,
+        };
+        let request = Request::builder().method(method).uri(path);
+        // A cookie or a password adds nothing to a friend's key, and takes nothing away.
+        let request = request
+            .header("cookie", &self.credentials["alice"])
+            .header("authorization", &self.credentials["alice basic"]);
+        self.send_from(route, method, request, place, Some(friend))
+            .await
+    }
+
     /// As a visitor with a link, signed in as its owner: that adds nothing.
     pub(crate) async fn ask_link(
         &self,
@@ -196,6 +247,21 @@ impl Node {
         request: http::request::Builder,
         place: Place,
     ) -> Answer {
+        self.send_from(route, method, request, place, None).await
+    }
+
+    async fn send_from(
+        &self,
+        route: &Route,
+        method: &str,
+        request: http::request::Builder,
+        place: Place,
+        friend: Option<NodeId>,
+    ) -> Answer {
+        let target = match friend {
+            Some(_) => "/dav/files/Shared/other.txt",
+            None => "/dav/files/alice/Shared/other.txt",
+        };
         let mut request = request
             .header("host", home::HOST)
             .header("sec-fetch-site", "same-origin");
@@ -209,7 +275,7 @@ impl Node {
         if route.caller == web::Caller::Dav && !matches!(method, "GET" | "OPTIONS" | "PROPFIND") {
             request = request
                 .header("if-match", "\"0.0\"")
-                .header("destination", "/dav/files/alice/Shared/other.txt")
+                .header("destination", target)
                 .header("overwrite", "F")
                 .header(
                     "lock-token",
@@ -229,7 +295,7 @@ impl Node {
         if method == "PROPFIND" {
             request = request.header("depth", "0");
         }
-        let response = home::send(&self.router, request, Body::from(body), place).await;
+        let response = home::send_as(&self.router, request, Body::from(body), place, friend).await;
         let location = response.headers().get("location");
         let location = location
             .map_or("", |value| value.to_str().unwrap())

@@ -1,0 +1,136 @@
+//! `files/1`, the serving side: HTTP/2 on each stream of a friend's link, to the node's own router.
+//!
+//! The identity is the key that the link proved; whether it still is a friend, and what it may do,
+//! is asked per request (`web::Connection::friend`). A friend is always away: LAN-only things stay
+//! at home even if its node stands beside this one.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::FutureExt as _;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use links::{Handler, Link};
+use sharing::Place;
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+use tower::Service as _;
+
+use super::tally::{Counted, Flow, Tallies};
+use crate::connection::Tasks;
+use crate::pulse::RequestBody;
+
+/// HTTP/2 sessions at once on one link; a friend's node needs one.
+const SESSIONS_MAX: usize = 4;
+/// Requests at once of one session.
+const REQUESTS_MAX: u32 = 64;
+const WINDOW_BYTES: u32 = 1 << 20;
+const SESSION_WINDOW_BYTES: u32 = 4 << 20;
+const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
+const SEND_BYTES_MAX: usize = 256 << 10;
+
+/// Serves friends.
+pub(super) struct Door {
+    /// Set once the router is built.
+    pub(super) router: OnceLock<axum::Router>,
+    pub(super) tallies: Arc<Tallies>,
+    /// A friend that sends nothing of a body for this long is given up.
+    pub(super) stall: Duration,
+}
+
+impl Handler for Door {
+    fn serve(&self, link: Link) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.sessions(link))
+    }
+}
+
+impl Door {
+    async fn sessions(&self, link: Link) {
+        let mut sessions = JoinSet::new();
+        loop {
+            let stream = tokio::select! {
+                stream = link.accept_stream(), if sessions.len() < SESSIONS_MAX => stream,
+                Some(_) = sessions.join_next() => continue,
+            };
+            let (Some(stream), Some(router)) = (stream, self.router.get()) else {
+                break;
+            };
+            sessions.spawn(session(
+                Guest {
+                    router: router.clone(),
+                    tallies: Arc::clone(&self.tallies),
+                    stall: self.stall,
+                    link: link.clone(),
+                },
+                stream,
+            ));
+        }
+    }
+}
+
+/// What the requests of one session share.
+#[derive(Clone)]
+struct Guest {
+    router: axum::Router,
+    tallies: Arc<Tallies>,
+    stall: Duration,
+    link: Link,
+}
+
+async fn session(guest: Guest, stream: links::Stream) {
+    let tasks = TaskTracker::new();
+    let peer = guest.link.peer();
+    let service = service_fn(move |request| answer(guest.clone(), request));
+    let served = hyper::server::conn::http2::Builder::new(Tasks(tasks.clone()))
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(SESSION_WINDOW_BYTES)
+        .max_concurrent_streams(REQUESTS_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_send_buf_size(SEND_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%peer, %error, "a friend's session ended");
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn answer(
+    guest: Guest,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let node = guest.link.peer();
+    let unknown = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    request.extensions_mut().insert(web::Connection {
+        peer: guest.link.remote_address().unwrap_or_else(unknown),
+        place: Place::Away,
+        tls: true,
+        friend: Some(node),
+    });
+    let request = request.map(|body| {
+        let body = RequestBody::new(body, guest.stall);
+        Body::new(Counted::new(body, node, Flow::Taken, &guest.tallies))
+    });
+    let handled = std::panic::AssertUnwindSafe(guest.router.clone().call(request))
+        .catch_unwind()
+        .await;
+    let response = match handled {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => {
+            tracing::error!(friend = %node, "a request handler panicked; this is a fault of Cumulet");
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    };
+    Ok(response.map(|body| Body::new(Counted::new(body, node, Flow::Given, &guest.tallies))))
+}
