@@ -67,6 +67,9 @@ pub(crate) enum Command {
     /// Give people of this node access to files and folders
     #[command(subcommand)]
     Share(Share),
+    /// Nodes of other people: invite, accept, list, remove
+    #[command(subcommand)]
+    Friend(Friend),
     /// Keep a folder or a service inside the home network
     #[command(subcommand)]
     LanOnly(LanOnly),
@@ -354,7 +357,7 @@ pub(crate) enum Share {
     Add {
         /// Such as alice:/Photos
         path: String,
-        /// Name of an account, or `everyone` on this node
+        /// Name of an account, `everyone` on this node, or friend:NAME
         who: String,
         /// r to read, rw to read and write
         access: String,
@@ -367,6 +370,71 @@ pub(crate) enum Share {
         share: String,
         /// The person, with a path
         who: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Friend {
+    /// Make a ticket: one string that makes whoever brings it a friend, once
+    Invite {
+        /// What the friend may ask for: files, or none [default: files]
+        #[arg(long, value_name = "S")]
+        scope: Option<String>,
+        /// What the friend will be called here [default: as it calls itself]
+        #[arg(long)]
+        name: Option<String>,
+        /// Only the node with this id may use the ticket
+        #[arg(long = "for", value_name = "ID")]
+        node: Option<String>,
+        /// How long it holds, such as 1h or 7d [default: 24h]
+        #[arg(long, value_name = "T")]
+        expires: Option<String>,
+    },
+    /// Take the ticket of somebody else; `-` reads it from standard input
+    Accept {
+        /// The ticket, all of it
+        ticket: String,
+        /// What the friend will be called here [default: as it calls itself]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Begin a comparison of six digits with a node near by, instead of a ticket
+    Compare {
+        /// ID@ADDRESS:PORT
+        node: String,
+    },
+    /// The six digits of the other screen, to be typed on both sides
+    Confirm {
+        /// The other node's id
+        node: String,
+        /// The digits that the other screen shows
+        code: String,
+        /// What the friend will be called here [default: as it calls itself]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List friends, open tickets and comparisons, with what was given and taken
+    List,
+    /// Call a friend something else, or change what it may ask for
+    Change {
+        /// Its name or id
+        friend: String,
+        /// Its new name
+        #[arg(long)]
+        name: Option<String>,
+        /// What it may ask for: files, or none
+        #[arg(long, value_name = "S")]
+        scope: Option<String>,
+    },
+    /// Withdraw a ticket that nobody has used
+    Withdraw {
+        /// Its number in the list
+        id: i64,
+    },
+    /// End a friendship, with all that is shared with it, at once
+    Remove {
+        /// Its name or id
+        friend: String,
     },
 }
 

@@ -14,6 +14,7 @@
 mod conditional;
 mod headers;
 mod if_header;
+mod listing;
 mod lock_body;
 pub mod multistatus;
 mod print;
@@ -30,6 +31,7 @@ pub use headers::{
     oc_mtime, overwrite, wants_minimal,
 };
 pub use if_header::{IfHeader, IfList, IfTest};
+pub use listing::{LISTING_BYTES_MAX, LISTING_QUERY, Listed, read_listing};
 pub use lock_body::LockBody;
 pub use print::{push_escaped, push_http_date, push_number, push_rfc3339};
 pub use propfind::{PROPS_MAX, PropFind, PropName};

@@ -85,8 +85,9 @@ impl Ready {
     }
 }
 
-/// A QR code of half blocks, dark on light, with a quiet zone.
-fn qr(text: &str) -> Option<String> {
+/// A QR code of half blocks, dark on light, with a quiet zone. `None` if the text is too long.
+#[must_use]
+pub fn qr(text: &str) -> Option<String> {
     let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::L).ok()?;
     let picture = code
         .render::<qrcode::render::unicode::Dense1x2>()

@@ -12,7 +12,7 @@
 
 pub mod admin;
 pub mod certificate;
-mod cluster;
+pub mod cluster;
 pub mod config;
 mod connection;
 #[cfg(feature = "http")]

@@ -22,6 +22,8 @@ pub struct Running {
     /// The certificate in use.
     pub certificate: Arc<Certificate>,
     pub(crate) entrance: Arc<Entrance>,
+    /// Friends, for commands.
+    pub(crate) friends: crate::cluster::Friends,
     /// Set once the modules are started; they need what is above.
     pub(crate) modules: OnceLock<Arc<Modules>>,
     /// Who is nearby; `None` if the home network is not to be told or heard.

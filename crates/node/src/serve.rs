@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::certificate::{self, Certificate};
-use crate::cluster::Discovery;
+use crate::cluster::{Cluster, Discovery};
 use crate::config::{self, Config};
 use crate::connection::Entrance;
 use crate::greeting::Ready;
@@ -109,6 +109,7 @@ async fn run(state: Arc<State>, announce: impl FnOnce(&Ready)) -> anyhow::Result
         _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal"),
         _ = interrupt.recv() => anyhow::bail!("stopped at once by a second signal"),
     }
+    node.cluster.close().await;
     stop_admin.cancel();
     let _ = tokio::time::timeout(CLOSE_PATIENCE / 3, admin).await;
     let _ = std::fs::remove_file(state.layout.admin_socket());
@@ -129,6 +130,7 @@ struct Node {
     https: Arc<Listener>,
     http: Option<Arc<Listener>>,
     addresses: Vec<IpAddr>,
+    cluster: Cluster,
 }
 
 impl Node {
@@ -154,6 +156,7 @@ impl Node {
             .map(|address| bind(address, Door::Http, "--http").map(Arc::new))
             .transpose()?;
         let https_url = format!("https://{}", reachable(https.address(), &addresses));
+        let cluster = Cluster::open(state, &name, https.address()).await;
         let started = state.now();
         let view = Arc::new(PagesView {
             state: Arc::clone(state),
@@ -175,9 +178,12 @@ impl Node {
                 version: env!("CARGO_PKG_VERSION").into(),
             },
             status: Arc::clone(&view) as Arc<dyn web::StatusSource>,
+            friends: Arc::new(cluster.friends.clone()),
         };
+        let router = web::router(Arc::new(app));
+        cluster.friends.open_door(router.clone());
         let entrance = Arc::new(Entrance {
-            router: web::router(Arc::new(app)),
+            router,
             tls: TlsAcceptor::from(tls::server_config(Arc::clone(&certificate) as Arc<_>)?),
             https_port: https.address().port(),
             network: RwLock::new(Arc::new(lan::read_network(
@@ -201,6 +207,7 @@ impl Node {
             started,
             certificate,
             entrance,
+            friends: cluster.friends.clone(),
             modules: OnceLock::new(),
             discovery,
         });
@@ -211,6 +218,7 @@ impl Node {
             https,
             http,
             addresses,
+            cluster,
         })
     }
 
@@ -223,6 +231,7 @@ impl Node {
                 .iter()
                 .map(|http| self.listening("web-http", "the same over plain HTTP", http)),
         );
+        modules.extend(self.cluster.modules());
         modules.push(workers::scanner(state));
         modules.push(workers::audit_sealer(state));
         modules.push(workers::lock_expiry(state));

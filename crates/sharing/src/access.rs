@@ -28,6 +28,9 @@ struct Flags {
     services: HashSet<Service>,
 }
 
+/// Grants by entry.
+type Granted = HashMap<Fid, Vec<Grant>>;
+
 /// Copies of small tables in memory.
 #[derive(Default)]
 pub(crate) struct Rights {
@@ -39,7 +42,7 @@ pub(crate) struct Rights {
 struct Kept {
     generation: u64,
     flags: Option<Arc<Flags>>,
-    grants: HashMap<Grantee, Arc<HashMap<Fid, Vec<Grant>>>>,
+    grants: HashMap<Grantee, Arc<Granted>>,
     friends: Option<Arc<HashMap<NodeId, Friend>>>,
 }
 
@@ -217,7 +220,7 @@ impl Sharing {
         &self,
         asker: &Asker,
         space_owner: AccountId,
-    ) -> Result<Option<Arc<HashMap<Fid, Vec<Grant>>>>, SharingError> {
+    ) -> Result<Option<Arc<Granted>>, SharingError> {
         let grantee = match &asker.who {
             Who::Account { id, .. } if *id == space_owner => return Ok(None),
             Who::Account { id, .. } => Grantee::Account(*id),
@@ -235,7 +238,7 @@ impl Sharing {
     }
 
     /// Grants by entry.
-    fn grants_of(&self, to: Grantee) -> Result<Arc<HashMap<Fid, Vec<Grant>>>, SharingError> {
+    fn grants_of(&self, to: Grantee) -> Result<Arc<Granted>, SharingError> {
         self.0.rights.kept_or(
             |kept| kept.grants.get(&to).cloned(),
             || {
@@ -246,7 +249,7 @@ impl Sharing {
                     }
                     Grantee::Everyone => Vec::new(),
                 };
-                let mut by_entry: HashMap<Fid, Vec<Grant>> = HashMap::new();
+                let mut by_entry = Granted::new();
                 for grant in grants {
                     by_entry.entry(grant.fid).or_default().push(grant);
                 }
@@ -270,11 +273,7 @@ fn asker_link(asker: &Asker) -> Option<i64> {
 }
 
 /// The best grant on one of `chain`; only the owner of the space can have given it.
-fn best(
-    grants: &HashMap<Fid, Vec<Grant>>,
-    space_owner: AccountId,
-    chain: &[Fid],
-) -> Option<Access> {
+fn best(grants: &Granted, space_owner: AccountId, chain: &[Fid]) -> Option<Access> {
     // Most accounts were given nothing at all.
     if grants.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Friends: nodes of other owners that this node and they agreed on (R10, R94, decision 16).
+//! Friends: nodes of other owners that this node and they agreed on (R8, R94, decision 16).
 //!
 //! A friend is pinned by its node id; the name is what this node's owner calls it. Two ways lead
 //! here: an [`invitation`](Sharing::invite) that the friend redeems, and the comparison of a code,

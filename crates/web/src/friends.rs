@@ -1,4 +1,4 @@
-//! What friends share with this node: served live from their nodes, never kept here (R10, R19).
+//! What friends share with this node: served live from their nodes, never kept here (R8, R19).
 //!
 //! `web` knows no network of nodes: it names what it needs as [`FriendReach`], and the node
 //! supplies it. A request for something below `Friends/NAME/` goes out as a WebDAV request to the

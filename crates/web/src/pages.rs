@@ -10,6 +10,7 @@ pub(crate) mod change;
 pub(crate) mod done;
 pub(crate) mod file;
 pub(crate) mod folder;
+pub(crate) mod friends;
 pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod problem;

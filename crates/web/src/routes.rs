@@ -119,6 +119,20 @@ const TREE_PAGES: &[Route] = rows! { Page:
     "POST" ["/links/revoke"] ACCOUNT_MANAGE Route => pages::link::revoke;
 };
 
+const FRIEND_PAGES: &[Route] = rows! { Page:
+    "GET" ["/friends"] FRIEND_TREE_READ Route => pages::friends::show;
+    "POST" ["/friends/invite"] NODE_MANAGE Route => pages::friends::invite;
+    "POST" ["/friends/accept"] NODE_MANAGE Route => pages::friends::accept;
+    "POST" ["/friends/withdraw"] NODE_MANAGE Route => pages::friends::withdraw;
+    "POST" ["/friends/remove"] NODE_MANAGE Route => pages::friends::remove;
+    "GET" ["/friends/files/{*path}"] FRIEND_TREE_READ Route => pages::friends::tree::show;
+    "GET" ["/friends/get/{*path}"] FRIEND_TREE_READ Route => pages::friends::tree::download;
+    "POST" ["/friends/upload/{*path}"] FRIEND_TREE_WRITE Route => pages::friends::tree::upload;
+    "POST" ["/friends/new-folder/{*path}"] FRIEND_TREE_WRITE Route
+        => pages::friends::tree::new_folder;
+    "POST" ["/friends/delete/{*path}"] FRIEND_TREE_WRITE Route => pages::friends::tree::delete;
+};
+
 const LINK_PAGES: &[Route] = rows! { Page:
     "GET" ["/s/{token}", "/s/{token}/"] LINK_PAGE Link => pages::visitor::front;
     "POST" ["/s/{token}/unlock"] LINK_PAGE Link => pages::visitor::unlock;
@@ -212,6 +226,7 @@ const DAV: &[Route] = rows! { Dav:
 pub static TABLE: &[&[Route]] = &[
     PAGES,
     TREE_PAGES,
+    FRIEND_PAGES,
     LINK_PAGES,
     ACCOUNT_PAGES,
     ADMIN_PAGES,

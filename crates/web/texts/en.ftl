@@ -494,3 +494,39 @@ action-start = Node started
 action-stop = Node stopped
 action-audit-cut = Old rows cut
 action-audit-broken = Log found damaged
+
+nav-friends = Friends
+done-friend = You are friends now. Share a folder with them from its menu “Share”.
+friends-title = Friends
+friends-text = Nodes of other people. What they share with you is fetched live from their nodes; what you share stays here and can be taken back at any time.
+friends-empty = No friends yet. Make a ticket, or take one.
+friends-scopes = May ask for
+friends-scope-files = { $count ->
+    [0] Files, nothing shared yet
+    [one] Files, 1 share
+   *[other] Files, { $count } shares
+ }
+friends-scope-none = Nothing
+friends-given = Given
+friends-taken = Taken
+friends-since = Friends since
+friends-waits-them = does not answer yet
+friends-waits-us = waits for you
+friends-remove = End this friendship
+friends-tickets = Open tickets
+friends-ticket = Ticket { $number }
+friends-until = Holds until
+friends-withdraw = Withdraw
+friends-invite = Invite a friend
+friends-invite-text = A ticket makes the first node that brings it your friend. Give it to one person, over a way that only they read.
+friends-invite-button = Make a ticket
+friends-name = What to call them
+friends-name-hint = Empty: as their node calls itself.
+friends-accept = Take a ticket
+friends-accept-text = Somebody gave you a ticket? Paste all of it here.
+friends-accept-button = Become friends
+friends-ticket-field = Ticket
+friends-ticket-title = Your ticket
+friends-ticket-text = It is shown this one time, and works once.
+friends-later = Their node does not answer now. This node asks again until the ticket ends.
+friends-nothing = They share nothing with you yet.

@@ -451,3 +451,38 @@ action-start = 节点启动
 action-stop = 节点停止
 action-audit-cut = 清理旧记录
 action-audit-broken = 发现日志损坏
+
+nav-friends = 好友
+done-friend = 你们现在是好友了。在文件夹菜单的“共享”中可与其共享。
+friends-title = 好友
+friends-text = 其他人的节点。他们与你共享的内容直接从他们的节点实时读取；你共享的内容留在这里，随时可以收回。
+friends-empty = 还没有好友。请生成一张邀请票，或使用一张邀请票。
+friends-scopes = 可请求
+friends-scope-files = { $count ->
+    [0] 文件，尚未共享
+   *[other] 文件，{ $count } 项共享
+ }
+friends-scope-none = 无
+friends-given = 给出
+friends-taken = 收到
+friends-since = 成为好友的时间
+friends-waits-them = 尚未应答
+friends-waits-us = 等待你确认
+friends-remove = 结束好友关系
+friends-tickets = 未使用的邀请票
+friends-ticket = 邀请票 { $number }
+friends-until = 有效期至
+friends-withdraw = 撤回
+friends-invite = 邀请好友
+friends-invite-text = 第一个出示邀请票的节点将成为你的好友。请通过只有对方能看到的方式交给一个人。
+friends-invite-button = 生成邀请票
+friends-name = 如何称呼对方
+friends-name-hint = 留空则使用对方节点的名称。
+friends-accept = 使用邀请票
+friends-accept-text = 有人给了你邀请票？请完整粘贴到这里。
+friends-accept-button = 结为好友
+friends-ticket-field = 邀请票
+friends-ticket-title = 你的邀请票
+friends-ticket-text = 只显示这一次，并且只能使用一次。
+friends-later = 对方的节点现在没有应答。在邀请票失效前，本节点会继续尝试。
+friends-nothing = 对方尚未与你共享任何内容。

@@ -6,6 +6,7 @@ pub(crate) mod config;
 mod consent;
 mod content;
 mod discover;
+mod friends;
 mod people;
 pub(crate) mod serve;
 mod spaces;
@@ -103,6 +104,7 @@ impl Wish {
             | Command::Quota(_)
             | Command::Bind(_)
             | Command::Share(_)
+            | Command::Friend(_)
             | Command::LanOnly(_)
             | Command::Trash(_)
             | Command::Module(_)
@@ -126,6 +128,7 @@ impl Wish {
             Command::Bind(wish) => content::bind(console, wish, json).await,
             Command::Unbind { place, consent } => content::unbind(console, &place, consent).await,
             Command::Link(link) => content::link(console, link, secret).await,
+            Command::Friend(wish) => friends::friend(console, wish).await,
             Command::Share(share) => content::share(console, share).await,
             Command::LanOnly(wish) => content::lan_only(console, wish).await,
             Command::Trash(trash) => content::trash(console, trash).await,

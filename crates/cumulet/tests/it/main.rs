@@ -25,6 +25,7 @@ mod disks;
 mod durability;
 mod first_start;
 mod fixtures;
+mod friends;
 mod light;
 mod litmus;
 mod locks;

@@ -9,6 +9,7 @@ mod binds;
 pub mod care;
 mod content;
 mod failure;
+mod friends;
 mod people;
 mod places;
 mod spaces;
@@ -111,6 +112,14 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/spaces/give", post(spaces::give))
         .route("/v1/spaces/purge", post(spaces::purge))
         .route("/v1/quota", post(people::set_quota))
+        .route("/v1/friends", get(friends::list))
+        .route("/v1/friends/invite", post(friends::invite))
+        .route("/v1/friends/accept", post(friends::accept))
+        .route("/v1/friends/withdraw", post(friends::withdraw))
+        .route("/v1/friends/compare", post(friends::compare))
+        .route("/v1/friends/confirm", post(friends::confirm))
+        .route("/v1/friends/change", post(friends::change))
+        .route("/v1/friends/remove", post(friends::remove))
         .route("/v1/links", get(content::links))
         .route("/v1/links/add", post(content::add_link))
         .route("/v1/links/revoke", post(content::revoke_link))

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use web::Unreached;
 
+use super::Tasks;
 use super::tally::{Counted, Flow, Tallies};
-use crate::connection::Tasks;
 
 /// A friend answers a dial within this time or is taken to be off.
 const DIAL_PATIENCE: Duration = Duration::from_secs(3);
@@ -80,8 +80,8 @@ impl Dialer {
         let node = friend.node;
         let mut session = self.session(friend).await?;
         let brings_body = matches!(request.method(), &Method::PUT);
-        let request = request
-            .map(|body| Body::new(Counted::new(body, node, Flow::Given, &self.tallies)));
+        let request =
+            request.map(|body| Body::new(Counted::new(body, node, Flow::Given, &self.tallies)));
         let answer = session.sender.send_request(request);
         let answer = if brings_body {
             // As long as bytes move; a node that is gone ends its link after 15 s.
@@ -225,6 +225,13 @@ impl Dialer {
         }
     }
 
+    /// The node has just answered; what was remembered of it holds no more.
+    pub(super) fn forget_failure(&self, node: NodeId) {
+        if let Ok(mut slot) = self.slot(node).try_lock() {
+            slot.failed = None;
+        }
+    }
+
     /// Forgets everything about a node: its session and that it failed.
     pub(super) fn forget(&self, node: NodeId) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -241,9 +248,8 @@ impl Dialer {
             let Ok(mut slot) = slot.try_lock() else {
                 return true;
             };
-            let idle = |session: &Session| {
-                session.link.is_closed() || session.used.elapsed() > IDLE_MAX
-            };
+            let idle =
+                |session: &Session| session.link.is_closed() || session.used.elapsed() > IDLE_MAX;
             if slot.session.as_ref().is_some_and(idle) {
                 slot.session = None;
             }
@@ -264,13 +270,17 @@ fn offline() -> Unreached {
 
 /// What the end of a link means for the asker.
 fn refusal(error: &LinkError) -> Unreached {
-    match error {
+    let not_allowed = matches!(
+        error,
         LinkError::Refused {
             code: Some(CloseCode::NotAllowed),
             ..
-        } => Unreached::Stranger,
-        // A later version of the links may tell more; all of it means that nobody answered.
-        _ => offline(),
+        }
+    );
+    if not_allowed {
+        Unreached::Stranger
+    } else {
+        offline()
     }
 }
 

@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use super::Tasks;
 use super::tally::{Counted, Flow, Tallies};
-use crate::connection::Tasks;
 use crate::pulse::RequestBody;
 
 /// HTTP/2 sessions at once on one link; a friend's node needs one.

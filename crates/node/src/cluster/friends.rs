@@ -14,9 +14,7 @@ use protocol::message::pair::{
     Introduction, PAIR_ADDRESSES_MAX, PAIR_NAME_BYTES_MAX, Question, Refusal, Reply, Ticket, Token,
 };
 use protocol::{EntryName, NodeId, Timestamp};
-use sharing::{
-    Action, Event, Friend, FriendState, RedeemError, Scopes, SharingError, Side, Tally,
-};
+use sharing::{Action, Event, Friend, FriendState, RedeemError, Scopes, SharingError, Side, Tally};
 use web::{FriendReach, NotAccepted, Promise, Unreached};
 
 use super::dial::Dialer;
@@ -41,14 +39,6 @@ pub(super) struct Core {
     dialer: Dialer,
     door: Arc<Door>,
     tallies: Arc<Tallies>,
-}
-
-impl std::ops::Deref for Friends {
-    type Target = Core;
-
-    fn deref(&self) -> &Core {
-        &self.0
-    }
 }
 
 impl Friends {
@@ -104,7 +94,7 @@ impl Friends {
         node: NodeId,
         addresses: &[SocketAddr],
     ) -> Result<Comparison, String> {
-        let link = self.dialer.link(node, addresses, Protocol::Pair).await;
+        let link = self.0.dialer.link(node, addresses, Protocol::Pair).await;
         let link = link.map_err(|error| error.to_string())?;
         pairing::begin(&self.0, &link).await
     }
@@ -112,7 +102,7 @@ impl Friends {
     /// Comparisons that wait for this owner.
     #[must_use]
     pub fn comparisons(&self) -> Vec<Comparison> {
-        self.comparisons.all()
+        self.0.comparisons.all()
     }
 
     /// This owner has compared: the digits are those of the other screen. Tells the other node.
@@ -125,25 +115,35 @@ impl Friends {
         code: u32,
         name: Option<EntryName>,
     ) -> Result<Friend, String> {
-        let comparison = self.comparisons.with(node).ok_or(
-            "there is no comparison with this node, or it took too long; begin again",
-        )?;
-        self.comparisons.end(node);
+        let comparison = self
+            .0
+            .comparisons
+            .with(node)
+            .ok_or("there is no comparison with this node, or it took too long; begin again")?;
+        self.0.comparisons.end(node);
         if comparison.code != code {
-            self.note_refusal(node, "the digits of a comparison differ").await;
-            return Err("the digits are not those of this screen: the other node may not be the \
+            self.0
+                .note_refusal(node, "the digits of a comparison differ")
+                .await;
+            return Err(
+                "the digits are not those of this screen: the other node may not be the \
                         one you think; nothing was agreed"
-                .into());
+                    .into(),
+            );
         }
         let me = comparison.me.clone();
-        let friend = self.agree(node, Side::Us, me.clone(), name).await?;
-        let link = self.dialer.link(node, &me.addresses, Protocol::Pair).await;
+        let friend = self.0.agree(node, Side::Us, me.clone(), name).await?;
+        let link = self
+            .0
+            .dialer
+            .link(node, &me.addresses, Protocol::Pair)
+            .await;
         let told = match link {
             Ok(link) => pairing::ask(&link, &Question::Agree).await,
             Err(error) => Err(error),
         };
         match told {
-            Ok(Reply::Noted { both: true }) => self.agree(node, Side::Them, me, None).await,
+            Ok(Reply::Noted { both: true }) => self.0.agree(node, Side::Them, me, None).await,
             Ok(Reply::Refused(why)) => Err(why.to_string()),
             Ok(
                 Reply::Noted { both: false }
@@ -162,13 +162,13 @@ impl Friends {
     /// True if a link to the friend is open now; nobody is asked.
     #[must_use]
     pub fn is_linked(&self, node: NodeId) -> bool {
-        self.dialer.is_linked(node)
+        self.0.dialer.is_linked(node)
     }
 
     /// Bytes that the ledger does not have yet.
     #[must_use]
     pub fn uncounted(&self, node: NodeId) -> Tally {
-        self.tallies.of(node)
+        self.0.tallies.of(node)
     }
 }
 
@@ -303,7 +303,9 @@ impl Core {
     ) -> Result<Friend, NotAccepted> {
         let refused = |why: String| NotAccepted::Refused(why);
         if ticket.node == self.id() {
-            return Err(refused("this ticket is this node's own; give it to your friend".into()));
+            return Err(refused(
+                "this ticket is this node's own; give it to your friend".into(),
+            ));
         }
         let (expires, held) = (ticket.expires(), ticket.clone());
         let friend = self.blocking(move |state| {
@@ -377,7 +379,11 @@ impl Core {
     }
 
     /// The maker of the ticket has agreed; a friend that has no name of its owner's gets its own.
-    async fn welcomed(self: &Arc<Self>, friend: Friend, me: Introduction) -> Result<Friend, String> {
+    async fn welcomed(
+        self: &Arc<Self>,
+        friend: Friend,
+        me: Introduction,
+    ) -> Result<Friend, String> {
         let own_name = me.name.clone();
         let node = friend.node;
         let welcomed = self.agree(node, Side::Them, me, None).await?;
@@ -442,7 +448,12 @@ fn note(state: &State, action: Action, friend: &Friend, detail: &str) {
     state.sharing.audit_soon(Event {
         via: "node key".into(),
         detail: format!("{}: {detail}", friend.node),
-        ..Event::by("node", state.now(), action, format!("friend {}", friend.name))
+        ..Event::by(
+            "node",
+            state.now(),
+            action,
+            format!("friend {}", friend.name),
+        )
     });
 }
 
@@ -450,13 +461,18 @@ fn refusal(state: &State, node: NodeId, why: &str) {
     state.sharing.audit_soon(Event {
         outcome: sharing::Outcome::Refused,
         detail: why.to_owned(),
-        ..Event::by("node", state.now(), Action::FriendAccept, format!("node {node}"))
+        ..Event::by(
+            "node",
+            state.now(),
+            Action::FriendAccept,
+            format!("node {node}"),
+        )
     });
 }
 
 impl Acquaintance for Friends {
     fn standing(&self, node: &NodeId) -> Standing {
-        match self.state.sharing.accepted_friends() {
+        match self.0.state.sharing.accepted_friends() {
             Ok(friends) if friends.contains_key(node) => Standing::Friend,
             Ok(_) => Standing::Unknown,
             Err(error) => {
@@ -479,8 +495,8 @@ impl FriendReach for Friends {
 
     fn ticket(&self, token: Token, expires: Timestamp) -> Ticket {
         Ticket {
-            node: self.id(),
-            addresses: self.addresses(),
+            node: self.0.id(),
+            addresses: self.0.addresses(),
             token,
             expires_ms: expires.0,
         }
@@ -496,8 +512,8 @@ impl FriendReach for Friends {
     }
 
     fn cut(&self, node: NodeId) {
-        self.comparisons.end(node);
-        self.dialer.forget(node);
+        self.0.comparisons.end(node);
+        self.0.dialer.forget(node);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `pair/1`, both sides: a ticket is redeemed, or six digits are compared (R10).
+//! `pair/1`, both sides: a ticket is redeemed, or six digits are compared (R8).
 //!
 //! A comparison lives in memory, at most [`COMPARISON_AGE_MAX`]; what an owner agrees to is stored
 //! at once. The dialing side is bound to its nonce by a commitment before the other one tells its
@@ -197,7 +197,10 @@ pub(super) async fn begin(core: &Core, link: &Link) -> Result<Comparison, String
                 return Err("the other node answered something else".into());
             }
         };
-        stream.send(&Question::Reveal { nonce }).await.map_err(text)?;
+        stream
+            .send(&Question::Reveal { nonce })
+            .await
+            .map_err(text)?;
         stream.finish();
         match answer(&mut stream).await.map_err(text)? {
             Reply::Compare => {}

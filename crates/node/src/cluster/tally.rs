@@ -47,8 +47,16 @@ impl Tallies {
     /// Puts sums back that could not be stored.
     pub(super) fn put_back(&self, sums: &[(NodeId, Tally)]) {
         for (node, tally) in sums {
-            self.add(*node, Flow::Given, usize::try_from(tally.given).unwrap_or(0));
-            self.add(*node, Flow::Taken, usize::try_from(tally.taken).unwrap_or(0));
+            self.add(
+                *node,
+                Flow::Given,
+                usize::try_from(tally.given).unwrap_or(0),
+            );
+            self.add(
+                *node,
+                Flow::Taken,
+                usize::try_from(tally.taken).unwrap_or(0),
+            );
         }
     }
 

@@ -222,7 +222,7 @@ fn shares_of_one_name_stay_apart_and_keep_their_names() {
 }
 
 #[test]
-fn r9_the_ledger_adds_up_by_day_and_outlives_a_friendship() {
+fn r09_the_ledger_adds_up_by_day_and_outlives_a_friendship() {
     let home = Home::new();
     let bob = befriend(&home, BOB, "bob");
     let count = |given, taken| {

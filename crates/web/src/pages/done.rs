@@ -30,6 +30,7 @@ pub(crate) fn done(t: Language, query: &Fields) -> Option<Markup> {
         "lan-on" => t.text("done-lan-on"),
         "lan-off" => t.text("done-lan-off"),
         "password" => t.text("done-password"),
+        "friend" => t.text("done-friend"),
         "saved" => t.text("done-saved"),
         "removed" => t.text("done-removed"),
         "factor-off" => t.text("done-factor-off"),

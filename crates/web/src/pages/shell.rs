@@ -16,6 +16,7 @@ pub(crate) enum Section {
     Files,
     Shared,
     Links,
+    Friends,
     Trash,
     Account,
     Admin,
@@ -107,6 +108,7 @@ impl Frame<'_> {
                     (item(Section::Links, "/links", "link", t.text("nav-links")))
                     (item(Section::Trash, "/trash", "bin", t.text("nav-trash")))
                     @if account.owner {
+                        (item(Section::Friends, "/friends", "people", t.text("nav-friends")))
                         (item(Section::Admin, "/admin", "gear", t.text("nav-manage")))
                     }
                 }

@@ -95,10 +95,20 @@ fn expected(route: &Route, pattern: &str, standing: Standing, passport: Passport
 }
 
 /// Routes where somebody who is let in hears 404, and why.
-const NOTHING_THERE: [(&str, &str); 1] = [(
-    "/setup/{token}",
-    "there is an owner, so no set-up link holds",
-)];
+const NOTHING_THERE: [(&str, &str); 6] = [
+    (
+        "/setup/{token}",
+        "there is an owner, so no set-up link holds",
+    ),
+    ("/friends/files/{*path}", "nobody of that name is a friend"),
+    ("/friends/get/{*path}", "nobody of that name is a friend"),
+    ("/friends/upload/{*path}", "nobody of that name is a friend"),
+    (
+        "/friends/new-folder/{*path}",
+        "nobody of that name is a friend",
+    ),
+    ("/friends/delete/{*path}", "nobody of that name is a friend"),
+];
 
 /// True if the answer is the one expected. Somebody who is let in may hear that the request itself
 /// is wrong, but neither 401 nor 403 nor a way to the sign-in, and 404 only where that is said
@@ -179,7 +189,7 @@ fn expected_of_a_friend(
     standing: Standing,
     hidden: bool,
 ) -> Expected {
-    use Expected::{Allow, Forbid, Hide};
+    use Expected::{Allow, Hide};
     if route.caller != Caller::Dav {
         return Hide;
     }

@@ -295,7 +295,11 @@ impl Node {
         if method == "PROPFIND" {
             request = request.header("depth", "0");
         }
-        let response = home::send_as(&self.router, request, Body::from(body), place, friend).await;
+        let body = Body::from(body);
+        let response = match friend {
+            None => home::send(&self.router, request, body, place).await,
+            Some(_) => home::send_as(&self.router, request, body, place, friend).await,
+        };
         let location = response.headers().get("location");
         let location = location
             .map_or("", |value| value.to_str().unwrap())
