@@ -93,6 +93,9 @@ pub(crate) enum Command {
     Recovery(Recovery),
     /// Settings of the node
     Config(Config),
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Client(Client),
     /// Print completions for a shell
     #[cfg(feature = "completions")]
     Completions {
@@ -197,6 +200,91 @@ pub(crate) struct Password {
     /// Read the password from standard input instead of asking
     #[arg(long)]
     pub(crate) password_stdin: bool,
+}
+
+/// This computer as a client of a node elsewhere.
+#[cfg(feature = "client")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum Client {
+    /// Sign this computer in on a node elsewhere, by its name in this network or its address
+    Login(SignIn),
+    /// End a login, here and on the node
+    Logout {
+        /// Its name
+        name: String,
+        /// Forget it here even if the node does not answer
+        #[arg(long)]
+        force: bool,
+    },
+    /// List the logins of this computer
+    Logins,
+    /// List a folder on a node, such as home:/Photos
+    Ls {
+        /// NAME:/path, with the name of a login
+        place: client::Place,
+    },
+    /// Fetch a file or folder from a node
+    Get(Get),
+    /// Store a file or folder on a node
+    Put(Put),
+}
+
+#[cfg(feature = "client")]
+#[derive(Debug, Args)]
+pub(crate) struct SignIn {
+    /// The node: its name or id in this network, or https://HOST:PORT
+    #[arg(value_name = "NAME|URL")]
+    pub(crate) node: String,
+    /// Name of the account [default: asked]
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: Password,
+    /// Code of the second factor or a recovery code [default: asked if it is needed]
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+    /// The id that the node must have, as its `cumulet status` shows it
+    #[arg(long)]
+    pub(crate) id: Option<protocol::NodeId>,
+    /// Take whatever node answers for the right one, this first time
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) trust: bool,
+    /// What to call it here [default: its own name]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What the account page calls this device [default: the computer's name]
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+}
+
+#[cfg(feature = "client")]
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// NAME:/path, with the name of a login
+    pub(crate) place: client::Place,
+    /// A folder, or a new name [default: the current folder]
+    pub(crate) target: Option<PathBuf>,
+    /// Folders with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// Replace files that are here already
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[cfg(feature = "client")]
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// A file or folder of this computer
+    pub(crate) source: PathBuf,
+    /// NAME:/path: a folder, or a new name
+    pub(crate) place: client::Place,
+    /// Folders with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// Replace files that are there already; the node keeps the old versions
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Of commands that remove something.

@@ -89,3 +89,66 @@ pub(crate) async fn watched<T>(
         }
     }
 }
+
+/// A bar for each file that moves between this computer and a node.
+#[cfg(feature = "client")]
+pub(crate) struct Bar {
+    json: bool,
+    #[cfg(feature = "progress")]
+    bar: std::cell::RefCell<Option<indicatif::ProgressBar>>,
+}
+
+#[cfg(feature = "client")]
+impl Bar {
+    /// Hidden if `json`.
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            #[cfg(feature = "progress")]
+            bar: std::cell::RefCell::default(),
+        }
+    }
+}
+
+#[cfg(feature = "client")]
+impl client::Progress for Bar {
+    #[cfg(feature = "progress")]
+    fn begin(&self, name: &str, length: u64, present: u64) {
+        use indicatif::{ProgressBar, ProgressStyle};
+        if self.json {
+            return;
+        }
+        let bar = ProgressBar::new(length).with_position(present);
+        let template = "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(crate::plain_text::of_value(name).into_owned());
+        *self.bar.borrow_mut() = Some(bar);
+    }
+
+    #[cfg(not(feature = "progress"))]
+    fn begin(&self, _name: &str, _length: u64, _present: u64) {}
+
+    fn advance(&self, bytes: u64) {
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &*self.bar.borrow() {
+            bar.inc(bytes);
+        }
+        #[cfg(not(feature = "progress"))]
+        let _ = bytes;
+    }
+
+    fn end(&self) {
+        #[cfg(feature = "progress")]
+        if let Some(bar) = self.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn note(&self, line: &str) {
+        if !self.json {
+            crate::print::note(&crate::plain_text::of_value(line));
+        }
+    }
+}

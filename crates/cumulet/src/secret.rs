@@ -47,6 +47,23 @@ pub(crate) fn ask_new(stdin: bool, prompt: &str) -> Result<String, Failure> {
     }
 }
 
+/// Reads one line that everybody may see, such as a name; `what` is needed, `option` gives it too.
+#[cfg(feature = "client")]
+pub(crate) fn line(prompt: &str, what: &str, option: &str) -> Result<String, Failure> {
+    use std::io::{BufRead as _, Write as _};
+    if !io::stdin().is_terminal() {
+        return Err(
+            Failure::input(format!("{what} is needed, but nobody is there to type it"))
+                .hint(format!("add {option}")),
+        );
+    }
+    let _ = write!(io::stderr().lock(), "{prompt}");
+    let mut text = String::new();
+    let read = io::stdin().lock().take(BYTES_MAX).read_line(&mut text);
+    read.map_err(|error| Failure::input(format!("cannot read {what}: {error}")))?;
+    Ok(text.trim().to_owned())
+}
+
 fn prompted(prompt: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         return Err(

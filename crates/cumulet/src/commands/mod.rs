@@ -2,6 +2,8 @@
 
 mod care;
 pub(crate) mod center;
+#[cfg(feature = "client")]
+pub(crate) mod client;
 pub(crate) mod config;
 mod consent;
 mod content;
@@ -46,6 +48,10 @@ pub(crate) async fn run(
     state: Option<PathBuf>,
     json: bool,
 ) -> Result<u8, Failure> {
+    #[cfg(feature = "client")]
+    if let Command::Client(wish) = command {
+        return Ok(show(&client::run(wish, json).await?, json));
+    }
     if let Command::Audit(Audit::Verify {
         file: Some(file),
         head,
@@ -111,6 +117,8 @@ impl Wish {
             | Command::Check { .. }
             | Command::Audit(_)
             | Command::Config(_) => None,
+            #[cfg(feature = "client")]
+            Command::Client(_) => None,
             #[cfg(feature = "completions")]
             Command::Completions { .. } => None,
         };
@@ -144,6 +152,8 @@ impl Wish {
             | Command::Center(_)
             | Command::Config(_)
             | Command::Discover { .. } => return Ok(None),
+            #[cfg(feature = "client")]
+            Command::Client(_) => return Ok(None),
             #[cfg(feature = "completions")]
             Command::Completions { .. } => return Ok(None),
         };

@@ -29,7 +29,7 @@ fn cookies(reply: &Reply) -> String {
 }
 
 #[track_caller]
-fn signed_in(node: &Node, name: &str) -> Client {
+pub(crate) fn signed_in(node: &Node, name: &str) -> Client {
     let reply = sign_in(node, name, PASSWORD).expect_status(303);
     let cookie = cookies(&reply);
     assert!(cookie.contains("session"), "{reply:?}");
@@ -231,7 +231,7 @@ fn uploaded_html_does_not_run_in_the_nodes_origin() {
 }
 
 /// The code of an authenticator app at the real time plus `shift_s`.
-fn code(secret: &str, shift_s: i64) -> Option<String> {
+pub(crate) fn code(secret: &str, shift_s: i64) -> Option<String> {
     let oathtool = require("oathtool")?;
     let now = format!("now {shift_s:+} seconds");
     let text = run(Command::new(oathtool).args(["--totp", "--base32", "--now", &now, secret]));

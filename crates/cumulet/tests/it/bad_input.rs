@@ -1,6 +1,5 @@
 //! Each kind of bad input has its status and message, and the node stays up.
 
-use std::io;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 

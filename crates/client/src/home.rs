@@ -1,0 +1,475 @@
+//! A connection to the node of a login, wherever that is at the moment.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use protocol::{EntryName, NodeId, TlsKey, TreePath};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use crate::connection::{Body, Connection, document, full, stalled};
+use crate::place::{Address, encode};
+use crate::{ClientError, Finder, Kind, Login, Logins};
+
+/// A small request is answered within this time.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// Pages of one listing: a bound against a node that never ends.
+const PAGES_MAX: usize = 10_000;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// Has content.
+    File,
+    /// Has entries.
+    Folder,
+}
+
+/// A file or folder on the node.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Entry {
+    /// Its name; of the top of a space, the space's name.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Bytes of its content; 0 for a folder.
+    pub size: u64,
+    /// RFC 3339 in UTC.
+    pub modified: String,
+    /// Its state.
+    pub etag: String,
+    /// BLAKE3 of its content, where the node knows it.
+    pub blake3: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    #[serde(flatten)]
+    entry: Entry,
+    #[serde(default)]
+    more: bool,
+    entries: Option<Vec<Entry>>,
+}
+
+/// What a node says about itself before anybody is signed in.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) id: NodeId,
+    signature: String,
+}
+
+impl Identity {
+    /// Asks the other side of a connection who it is, and checks that this id vouches for the key
+    /// that the connection has proved.
+    pub(crate) async fn ask(connection: &mut Connection) -> Result<Self, ClientError> {
+        let request = Request::get("/api/identity")
+            .body(full(Bytes::new()))
+            .map_err(|error| ClientError::fault(error.to_string()))?;
+        let answer = timeout(ANSWER_TIME, connection.send(request)).await;
+        let (status, bytes) = document(answer.map_err(|_| stalled())??).await?;
+        let identity: Option<Self> = (status == StatusCode::OK)
+            .then(|| serde_json::from_slice(&bytes).ok())
+            .flatten();
+        let Some(identity) = identity else {
+            return Err(ClientError::new(
+                Kind::Refused,
+                "what answers there is no Cumulet node, or one that is too old",
+            )
+            .hint("check the address; `cumulet status` on the node prints it"));
+        };
+        if !connection
+            .key()
+            .is_vouched(identity.id, &hex(&identity.signature))
+        {
+            return Err(ClientError::new(
+                Kind::Refused,
+                format!(
+                    "what answers there says that it is node {}, but that node does not vouch for \
+                     its key {}",
+                    identity.id,
+                    connection.key()
+                ),
+            )
+            .hint("somebody may be in between: no password was sent"));
+        }
+        Ok(identity)
+    }
+}
+
+/// Bytes of hexadecimal text; empty if it is none.
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes();
+    let pairs = digits.chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    pairs.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// A node where this device is signed in.
+pub struct Home {
+    login: Login,
+    address: Address,
+    connection: Connection,
+}
+
+impl Home {
+    /// Finds the node of `login` and connects to it: where it was last, where it was at the sign-in,
+    /// then where `finder` sees it. What was learned is kept in `logins`, if they are given.
+    ///
+    /// # Errors
+    /// If no node with the pinned identity answers.
+    pub async fn open(
+        mut login: Login,
+        finder: &impl Finder,
+        logins: Option<&Logins>,
+    ) -> Result<Self, ClientError> {
+        let known = login.last.iter().chain([&login.address]);
+        let mut ways: Vec<Address> = known.filter_map(|text| text.parse().ok()).collect();
+        ways.dedup();
+        let mut failures = Vec::new();
+        if let Some(home) = try_ways(&mut login, &ways, &mut failures).await {
+            return Ok(home.remember(logins));
+        }
+        let found = finder.find(&login.node.to_string()).await;
+        let found = found.unwrap_or_else(|error| {
+            failures.push(error);
+            Vec::new()
+        });
+        let others: Vec<Address> = found
+            .iter()
+            .filter(|found| found.node == login.node)
+            .flat_map(|found| &found.addresses)
+            .map(|address| Address {
+                host: address.ip().to_string(),
+                port: address.port(),
+            })
+            .filter(|address| !ways.contains(address))
+            .collect();
+        if let Some(home) = try_ways(&mut login, &others, &mut failures).await {
+            return Ok(home.remember(logins));
+        }
+        Err(worst(&login, failures))
+    }
+
+    fn remember(mut self, logins: Option<&Logins>) -> Self {
+        let here = self.address.to_string();
+        let last = (here != self.login.address).then_some(here);
+        let key = self.connection.key();
+        if last != self.login.last || key != self.login.tls_key {
+            self.login.last = last;
+            self.login.tls_key = key;
+            if let Some(logins) = logins
+                && let Err(error) = logins.put(&self.login)
+            {
+                tracing::warn!(%error, "what was learned about the node is not kept");
+            }
+        }
+        self
+    }
+
+    /// The login.
+    #[must_use]
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// Where the node answers.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Sends a request as the login's account, on a new connection if the old one has ended.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Response<Incoming>, ClientError> {
+        if self.connection.is_closed() {
+            self.reconnect().await?;
+        }
+        let pair = format!("{}:{}", self.login.user, self.login.password);
+        let pair = base64::engine::general_purpose::STANDARD.encode(pair);
+        let mut secret = HeaderValue::from_str(&format!("Basic {pair}"))
+            .map_err(|_| ClientError::fault("a password that cannot be sent"))?;
+        secret.set_sensitive(true);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(body)
+            .map_err(|error| ClientError::fault(error.to_string()))?;
+        *request.headers_mut() = headers;
+        request.headers_mut().insert(header::AUTHORIZATION, secret);
+        self.connection.send(request).await
+    }
+
+    /// A new connection to the same place, with the same proof.
+    pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
+        self.connection = connect(&mut self.login, &self.address).await?;
+        Ok(())
+    }
+
+    /// A small request and its whole answer; refusals are errors, with the node's words.
+    pub(crate) async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> Result<Bytes, ClientError> {
+        let mut headers = HeaderMap::new();
+        let body = match body {
+            None => full(Bytes::new()),
+            Some(value) => {
+                let json = HeaderValue::from_static("application/json");
+                headers.insert(header::CONTENT_TYPE, json);
+                full(value.to_string())
+            }
+        };
+        let answer = timeout(ANSWER_TIME, self.send(method, path, headers, body)).await;
+        let answer = answer.map_err(|_| stalled())??;
+        let (status, bytes) = document(answer).await?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        Err(self.refusal(status, &bytes))
+    }
+
+    /// What a refusal of the node means for the person.
+    pub(crate) fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        let name = &self.login.name;
+        let words = words(body);
+        let said = if words.is_empty() {
+            format!("the node answered {status}")
+        } else {
+            words
+        };
+        match status {
+            StatusCode::UNAUTHORIZED => ClientError::new(
+                Kind::Refused,
+                format!("`{name}` does not take the password of this device any more"),
+            )
+            .hint(format!(
+                "it was taken back on the account page, or the account is gone; sign in again: \
+                 cumulet login {name}"
+            )),
+            StatusCode::FORBIDDEN | StatusCode::LOCKED => ClientError::new(Kind::Refused, said),
+            StatusCode::NOT_FOUND => ClientError::new(Kind::Missing, said),
+            StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => {
+                ClientError::new(Kind::Conflict, said)
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::INSUFFICIENT_STORAGE => {
+                ClientError::new(Kind::Refused, said)
+            }
+            status if status.is_server_error() => ClientError::new(Kind::Unreachable, said)
+                .hint("see the log of the node, and try again later"),
+            _ => ClientError::fault(said),
+        }
+    }
+
+    /// An entry of the person's space; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// If the node does not answer or refuses.
+    pub async fn entry(&mut self, path: &TreePath) -> Result<Option<Entry>, ClientError> {
+        match self.page(path, 1).await {
+            Ok(listing) => Ok(Some(listing.entry)),
+            Err(error) if error.kind == Kind::Missing => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An entry with what is in it if it is a folder, by name.
+    ///
+    /// # Errors
+    /// If it is not there, or the node does not answer or refuses.
+    pub async fn list(
+        &mut self,
+        path: &TreePath,
+    ) -> Result<(Entry, Option<Vec<Entry>>), ClientError> {
+        let mut listing = self.page(path, 1).await?;
+        for number in 2..PAGES_MAX {
+            if !listing.more {
+                break;
+            }
+            let next = self.page(path, number).await?;
+            if let (Some(all), Some(next)) = (&mut listing.entries, next.entries) {
+                all.extend(next);
+            }
+            listing.more = next.more;
+        }
+        for entry in listing.entries.iter().flatten() {
+            // Names become names of local files: nobody may lead out of a folder with them.
+            EntryName::new(&entry.name).map_err(|error| {
+                ClientError::fault(format!("the node lists an entry that cannot be: {error}"))
+            })?;
+        }
+        Ok((listing.entry, listing.entries))
+    }
+
+    async fn page(&mut self, path: &TreePath, number: usize) -> Result<Listing, ClientError> {
+        let address = encode(&self.login.user, path);
+        let address = format!("/api/files/{address}?page={number}");
+        let bytes = self
+            .ask(Method::GET, &address, None)
+            .await
+            .map_err(|error| {
+                if error.kind == Kind::Missing {
+                    let place = format!("{}:{path}", self.login.name);
+                    return ClientError::new(Kind::Missing, format!("there is no {place}")).hint(
+                        format!("`cumulet ls {}:/` shows what there is", self.login.name),
+                    );
+                }
+                error
+            })?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| ClientError::fault(format!("the node's list cannot be read: {error}")))
+    }
+
+    /// Makes the folder `name` in `parent`.
+    pub(crate) async fn make_folder(
+        &mut self,
+        parent: &TreePath,
+        name: &EntryName,
+    ) -> Result<(), ClientError> {
+        let address = format!("/api/folders/{}", encode(&self.login.user, parent));
+        let body = serde_json::json!({ "name": name.as_str() });
+        self.ask(Method::POST, &address, Some(body)).await.map(drop)
+    }
+
+    /// Address of an entry's content.
+    pub(crate) fn content(&self, path: &TreePath) -> String {
+        format!("/dav/files/{}", encode(&self.login.user, path))
+    }
+
+    /// Ends the login on the node: the device's password opens nothing any more.
+    ///
+    /// # Errors
+    /// If the node does not answer or refuses.
+    pub async fn sign_out(&mut self) -> Result<(), ClientError> {
+        let body = serde_json::json!({ "device": "this" });
+        let path = "/api/devices/remove";
+        self.ask(Method::POST, path, Some(body)).await.map(drop)
+    }
+}
+
+/// The node's own words in a refusal, from its JSON or its XML.
+pub(crate) fn words(body: &[u8]) -> String {
+    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) {
+        return value["message"].as_str().unwrap_or_default().to_owned();
+    }
+    let text = String::from_utf8_lossy(body);
+    let inner = text
+        .split_once("<C:message xmlns:C=\"urn:cumulet\">")
+        .and_then(|(_, rest)| rest.split_once("</C:message>"))
+        .map_or("", |(inner, _)| inner);
+    inner
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}
+
+async fn try_ways(
+    login: &mut Login,
+    ways: &[Address],
+    failures: &mut Vec<ClientError>,
+) -> Option<Home> {
+    for address in ways {
+        match connect(login, address).await {
+            Ok(connection) => {
+                return Some(Home {
+                    login: login.clone(),
+                    address: address.clone(),
+                    connection,
+                });
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+    None
+}
+
+/// A connection to the very node of the login. Nothing of the account is said before that is proved.
+async fn connect(login: &mut Login, address: &Address) -> Result<Connection, ClientError> {
+    let mut connection = Connection::open(address, login.address.clone()).await?;
+    if connection.key() == login.tls_key {
+        return Ok(connection);
+    }
+    let identity = Identity::ask(&mut connection).await?;
+    if identity.id != login.node {
+        return Err(other_node(login, address, &identity, connection.key()));
+    }
+    // The node has a new TLS key and says so itself.
+    login.tls_key = connection.key();
+    Ok(connection)
+}
+
+fn other_node(login: &Login, address: &Address, identity: &Identity, key: TlsKey) -> ClientError {
+    let name = &login.name;
+    ClientError::new(
+        Kind::Refused,
+        format!(
+            "at {address} answers another node than `{name}`: it is {} with the key {key}, and \
+             `{name}` is {}; nothing was sent to it",
+            identity.id, login.node
+        ),
+    )
+    .hint(format!(
+        "if you have set up the node anew, end the old login with `cumulet logout {name}` and \
+         sign in again; else somebody may be in between"
+    ))
+}
+
+/// Of several ways that failed, what the person has to know.
+fn worst(login: &Login, failures: Vec<ClientError>) -> ClientError {
+    let (mut refused, others): (Vec<_>, Vec<_>) = failures
+        .into_iter()
+        .partition(|error| error.kind == Kind::Refused);
+    if let Some(refused) = refused.pop() {
+        return refused;
+    }
+    let tried: Vec<_> = others.into_iter().map(|error| error.message).collect();
+    let name = &login.name;
+    ClientError::new(
+        Kind::Unreachable,
+        format!("cannot reach `{name}`: {}", tried.join("; ")),
+    )
+    .hint(format!(
+        "is the node running, and this computer in its network? If its address changed, \
+         `cumulet login ADDRESS --as {name}` tells the new one"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_refusal_are_found_in_either_form() {
+        let check = |body: &str, expected: &str| assert_eq!(words(body.as_bytes()), expected);
+        check(
+            r#"{"error":"taken","message":"It is taken."}"#,
+            "It is taken.",
+        );
+        check(
+            "<D:error><C:message xmlns:C=\"urn:cumulet\">a &lt; b &amp; c</C:message></D:error>",
+            "a < b & c",
+        );
+        check("<html>", "");
+        check("", "");
+    }
+
+    #[test]
+    fn hexadecimal_text_reads_as_bytes() {
+        assert_eq!(hex("00ff"), [0, 255]);
+        assert!(hex("0g").is_empty());
+        assert!(hex("é").is_empty());
+    }
+}

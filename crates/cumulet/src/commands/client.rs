@@ -1,0 +1,324 @@
+//! This computer as a client of a node elsewhere: login, ls, get, put.
+
+use client::{ClientError, Credentials, Fetch, Finder, Found, Home, Introduction, Logins, Store};
+use node::{Failure, Kind};
+use protocol::{ByteSize, NodeName};
+use serde_json::json;
+
+use super::Outcome;
+use crate::arguments::{Client, Get, Put, SignIn};
+use crate::print::table;
+use crate::progress::Bar;
+use crate::{print, secret};
+
+/// Runs one of these commands; they need no node on this computer.
+pub(crate) async fn run(wish: Client, json: bool) -> Result<Outcome, Failure> {
+    match wish {
+        Client::Login(wish) => login(wish).await,
+        Client::Logout { name, force } => logout(&name, force).await,
+        Client::Logins => logins(),
+        Client::Ls { place } => ls(&place).await,
+        Client::Get(wish) => get(wish, json).await,
+        Client::Put(wish) => put(wish, json).await,
+    }
+}
+
+/// Looks for nodes in this network.
+struct Nearby;
+
+impl Finder for Nearby {
+    async fn find(&self, _name: &str) -> Result<Vec<Found>, ClientError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The same failure in the words of this program.
+fn failure(error: ClientError) -> Failure {
+    let kind = match error.kind {
+        client::Kind::Input => Kind::Input,
+        client::Kind::Missing => Kind::Missing,
+        client::Kind::Unreachable => Kind::Unreachable,
+        client::Kind::Refused => Kind::Refused,
+        client::Kind::Conflict | client::Kind::Local => Kind::Configuration,
+        client::Kind::Fault => Kind::Fault,
+    };
+    let failure = Failure::new(kind, error.message);
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn node_name(text: &str) -> Result<NodeName, Failure> {
+    text.parse()
+        .map_err(|error| Failure::input(format!("`{text}` cannot be the name of a login: {error}")))
+}
+
+async fn login(wish: SignIn) -> Result<Outcome, Failure> {
+    let logins = Logins::of_this_user().map_err(failure)?;
+    let chosen = wish.name.as_deref().map(node_name).transpose()?;
+    let mut node = client::meet(&wish.node, &Nearby).await.map_err(failure)?;
+    let name = chosen.or_else(|| node.name().cloned()).ok_or_else(|| {
+        Failure::input("the node's name cannot be the name of a login")
+            .hint("choose one: --as NAME")
+    })?;
+    let old = logins.find(&name).map_err(failure)?;
+    if let Some(old) = &old
+        && old.node != node.node()
+    {
+        let message = format!(
+            "there is a login `{name}` for another node, {}; here answers {}",
+            old.node,
+            node.node()
+        );
+        return Err(Failure::new(Kind::Refused, message).hint(format!(
+            "choose another name with --as NAME, or end that one first: cumulet logout {name}"
+        )));
+    }
+    if old.is_none() {
+        introduce(&wish, &node)?;
+    }
+    let user = match (&wish.user, &old) {
+        (Some(user), _) => user.clone(),
+        (None, Some(old)) => old.user.clone(),
+        (None, None) => secret::line("Name of the account: ", "the name", "--user NAME")?,
+    };
+    let password = secret::ask(
+        wish.password.password_stdin,
+        &format!("Password of {user} on {name}: "),
+    )?;
+    let label = wish.label.clone().unwrap_or_else(this_computer);
+    let mut code = wish.code.clone();
+    let login = loop {
+        let credentials = Credentials {
+            user: &user,
+            password: &password,
+            code: code.as_deref(),
+            label: &label,
+        };
+        let signed_in = client::sign_in(&mut node, &credentials, &name).await;
+        match signed_in.map_err(failure)? {
+            Some(login) => break login,
+            None => {
+                let prompt = "Code of the second factor: ";
+                code = Some(secret::line(prompt, "the code", "--code CODE")?);
+            }
+        }
+    };
+    logins.put(&login).map_err(failure)?;
+    if let Some(old) = old
+        && old.user == login.user
+    {
+        // The device's password of before is of no use any more; the new login is what counts.
+        if let Ok(mut home) = Home::open(old, &Nearby, None).await {
+            let _ = home.sign_out().await;
+        }
+    }
+    let text = format!(
+        "This computer is signed in on {name} as {}. `cumulet ls {name}:/` lists your files.",
+        login.user
+    );
+    let json = json!({
+        "name": name.as_str(),
+        "node": login.node.to_string(),
+        "address": login.address,
+        "user": login.user,
+        "label": label,
+    });
+    Ok(Outcome::new(json, text))
+}
+
+/// Has the person say that this is the node they mean.
+fn introduce(wish: &SignIn, node: &Introduction) -> Result<(), Failure> {
+    let id = node.node();
+    if let Some(expected) = wish.id {
+        if expected == id {
+            return Ok(());
+        }
+        let message = format!(
+            "at {} answers the node {id}, not {expected}; nothing was sent to it",
+            node.address()
+        );
+        return Err(Failure::new(Kind::Refused, message)
+            .hint("compare with the id in `cumulet status` on the node"));
+    }
+    if wish.trust {
+        return Ok(());
+    }
+    print::note(&format!(
+        "At {} answers a node that was never seen from here:\n  id   {id}\n  key  {}\n\
+         Compare the id with `cumulet status` on the node.",
+        node.address(),
+        node.tls_key()
+    ));
+    let answer = secret::line(
+        "Is this the one? [y/N] ",
+        "your consent",
+        "--id ID if you know the node's id, or --trust to take any",
+    )?;
+    if matches!(answer.as_str(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::new(Kind::Refused, "nothing was sent"))
+    }
+}
+
+/// The name of this computer, for the list of devices on the account page.
+fn this_computer() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().take(60).collect();
+    if name.is_empty() {
+        "cumulet".into()
+    } else {
+        format!("cumulet on {name}")
+    }
+}
+
+async fn logout(name: &str, force: bool) -> Result<Outcome, Failure> {
+    let name = node_name(name)?;
+    let logins = Logins::of_this_user().map_err(failure)?;
+    let login = logins.get(&name).map_err(failure)?;
+    let ended = async {
+        let mut home = Home::open(login, &Nearby, Some(&logins)).await?;
+        home.sign_out().await
+    };
+    let told = match ended.await {
+        Ok(()) => true,
+        // Its password was taken back already.
+        Err(error) if error.kind == client::Kind::Refused && !force => {
+            if error.message.contains("does not take the password") {
+                true
+            } else {
+                return Err(failure(error));
+            }
+        }
+        Err(_) if force => false,
+        Err(error) => {
+            let failure = failure(error);
+            return Err(failure.hint(
+                "`--force` forgets the login here; then take the device's password back on the \
+                 account page",
+            ));
+        }
+    };
+    logins.remove(&name).map_err(failure)?;
+    let text = if told {
+        format!("The login {name} has ended.")
+    } else {
+        format!("The login {name} is forgotten here; take its password back on the account page.")
+    };
+    Ok(Outcome::new(
+        json!({ "name": name.as_str(), "ended_on_node": told }),
+        text,
+    ))
+}
+
+fn logins() -> Result<Outcome, Failure> {
+    let logins = Logins::of_this_user().and_then(|logins| logins.all());
+    let rows: Vec<_> = logins
+        .map_err(failure)?
+        .iter()
+        .map(|login| {
+            json!({
+                "name": login.name.as_str(),
+                "user": login.user,
+                "address": login.last.as_ref().unwrap_or(&login.address),
+                "node": login.node.to_string(),
+            })
+        })
+        .collect();
+    let rows = serde_json::Value::Array(rows);
+    let columns = [
+        ("name", "name"),
+        ("user", "user"),
+        ("address", "address"),
+        ("node", "node"),
+    ];
+    let text = table(
+        &rows,
+        &columns,
+        "none yet; `cumulet login NAME|URL` makes one",
+    );
+    Ok(Outcome::new(rows, text))
+}
+
+/// The node of a place.
+async fn open(place: &client::Place) -> Result<Home, Failure> {
+    let logins = Logins::of_this_user().map_err(failure)?;
+    let login = logins.get(&place.login).map_err(failure)?;
+    Home::open(login, &Nearby, Some(&logins))
+        .await
+        .map_err(failure)
+}
+
+async fn ls(place: &client::Place) -> Result<Outcome, Failure> {
+    let mut home = open(place).await?;
+    let (entry, entries) = home.list(&place.path).await.map_err(failure)?;
+    let entries = entries.unwrap_or_else(|| vec![entry]);
+    let rows: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let is_folder = entry.kind == client::EntryKind::Folder;
+            json!({
+                "name": entry.name,
+                "kind": if is_folder { "folder" } else { "file" },
+                "size_bytes": (!is_folder).then_some(entry.size),
+                "modified": entry.modified,
+                "etag": entry.etag,
+                "shown": if is_folder { format!("{}/", entry.name) } else { entry.name.clone() },
+            })
+        })
+        .collect();
+    let mut rows = serde_json::Value::Array(rows);
+    let columns = [
+        ("modified", "modified"),
+        ("size", "size_bytes"),
+        ("name", "shown"),
+    ];
+    let text = table(&rows, &columns, "the folder is empty");
+    for row in rows.as_array_mut().into_iter().flatten() {
+        if let Some(row) = row.as_object_mut() {
+            row.remove("shown");
+        }
+    }
+    Ok(Outcome::new(rows, text))
+}
+
+async fn get(wish: Get, json: bool) -> Result<Outcome, Failure> {
+    let mut home = open(&wish.place).await?;
+    let fetch = Fetch {
+        source: wish.place.path,
+        target: wish.target,
+        recursive: wish.recursive,
+        force: wish.force,
+    };
+    let done = client::fetch(&mut home, &fetch, &Bar::new(json)).await;
+    let done = done.map_err(failure)?;
+    Ok(moved("fetched", done.files, done.bytes, &done.failed))
+}
+
+async fn put(wish: Put, json: bool) -> Result<Outcome, Failure> {
+    let mut home = open(&wish.place).await?;
+    let store = Store {
+        source: wish.source,
+        target: wish.place.path,
+        target_is_folder: wish.place.is_folder,
+        recursive: wish.recursive,
+        force: wish.force,
+    };
+    let done = client::store(&mut home, &store, &Bar::new(json)).await;
+    let done = done.map_err(failure)?;
+    Ok(moved("stored", done.files, done.bytes, &done.failed))
+}
+
+fn moved(done: &str, files: u64, bytes: u64, failed: &[String]) -> Outcome {
+    let files_word = if files == 1 { "file" } else { "files" };
+    let mut text = format!("{files} {files_word} {done}, {}", ByteSize(bytes));
+    for line in failed {
+        text.push_str(&format!("\nnot {done}: {line}"));
+    }
+    let json = json!({ "files": files, "size_bytes": bytes, "failed": failed });
+    let mut outcome = Outcome::new(json, text);
+    outcome.code = u8::from(!failed.is_empty());
+    outcome
+}
