@@ -198,6 +198,9 @@ impl Node {
             },
         });
         let discovery = Discovery::of(state, &name, https.address());
+        if let Some(discovery) = &discovery {
+            cluster.friends.look_around(discovery.clone());
+        }
         let running = Arc::new(Running {
             name,
             https_url,

@@ -167,7 +167,7 @@ fn tree(top: &Path) -> PathBuf {
     top.to_owned()
 }
 
-fn rclone(node: &Node, url: &str) -> Option<impl Fn(&[&str]) -> String + use<>> {
+pub(crate) fn rclone(node: &Node, url: &str) -> Option<impl Fn(&[&str]) -> String + use<>> {
     let rclone = require("rclone")?;
     let obscured = run(Command::new(&rclone).args(["obscure", PASSWORD]))
         .trim()

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use testing::{Client, Node, wait_until};
 
+use crate::accounts::signed_in;
+use crate::clients::rclone;
 use crate::scene::{cloud, names};
 
 /// Two owners with a node each, who are friends: alice's calls the other one `bob`.
@@ -399,4 +401,134 @@ fn r09_the_ledger_counts_what_was_given_and_taken() {
     let theirs = row(&friends.away, "alice");
     assert!((300_000..310_000).contains(&theirs.0), "{theirs:?}");
     assert!((300_000..310_000).contains(&theirs.1), "{theirs:?}");
+}
+
+#[test]
+fn r19_the_page_of_friends_shows_opens_uploads_and_refuses() {
+    let friends = friends();
+    friends.share("rw");
+    let alice = signed_in(&friends.home, "alice");
+    let list = alice.get("/friends").expect_status(200).text();
+    assert!(list.contains("/friends/files/bob"), "{list}");
+    let shares = alice.get("/friends/files/bob").expect_status(200).text();
+    assert!(shares.contains("/friends/files/bob/Photos"), "{shares}");
+    let folder = alice
+        .get("/friends/files/bob/Photos")
+        .expect_status(200)
+        .text();
+    assert!(folder.contains("sun.txt"), "{folder}");
+    let file = alice
+        .get("/friends/get/bob/Photos/sun.txt")
+        .expect_status(200);
+    assert_eq!(file.text(), "sunny");
+    assert!(
+        file.header("content-disposition")
+            .unwrap()
+            .starts_with("attachment")
+    );
+    let form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"up.txt\"\r\n\r\n\
+                uploaded\r\n--x--\r\n";
+    let upload = alice
+        .request("POST", "/friends/upload/bob/Photos")
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(form);
+    upload.send().assert_status(303);
+    let own = friends
+        .bob
+        .get("/dav/files/bob/Photos/up.txt")
+        .expect_status(200);
+    assert_eq!(own.text(), "uploaded");
+    alice
+        .post_form("/friends/new-folder/bob/Photos", "name=2026")
+        .assert_status(303);
+    alice
+        .post_form("/friends/delete/bob/Photos/up.txt", "")
+        .assert_status(303);
+    friends
+        .bob
+        .get("/dav/files/bob/Photos/up.txt")
+        .assert_status(404);
+
+    friends
+        .away
+        .cli(&["share", "add", "bob:/Photos", "friend:alice", "r"])
+        .ok();
+    let folder = alice
+        .get("/friends/files/bob/Photos")
+        .expect_status(200)
+        .text();
+    assert!(!folder.contains("/friends/upload/"), "{folder}");
+    let refused = alice.post_form("/friends/new-folder/bob/Photos", "name=no");
+    assert_eq!(refused.status, 403);
+    // A ticket by the page, and its end.
+    let ticket = alice
+        .post_form("/friends/invite", "name=carol")
+        .expect_status(200)
+        .text();
+    assert!(
+        ticket.contains("cumulet-friend:") && ticket.contains("<svg"),
+        "{ticket}"
+    );
+    alice
+        .post_form("/friends/accept", "ticket=nonsense")
+        .assert_status(400);
+    alice
+        .post_form("/friends/remove", "friend=bob")
+        .assert_status(303);
+    alice.get("/friends/files/bob").assert_status(404);
+}
+
+#[test]
+fn rclone_copies_to_and_from_a_friends_folder() {
+    let friends = friends();
+    friends.share("rw");
+    let url = format!(
+        "{}/dav/files/alice/Friends/bob/Photos/",
+        friends.home.ready().https
+    );
+    let Some(rclone) = rclone(&friends.home, &url) else {
+        return;
+    };
+    let source = friends.home.scratch().join("source");
+    std::fs::create_dir_all(source.join("deep/er")).unwrap();
+    std::fs::write(source.join("deep/er/a b.bin"), vec![3; 500_000]).unwrap();
+    std::fs::write(source.join("small.txt"), "small").unwrap();
+    let source = source.to_str().unwrap().to_owned();
+    rclone(&["copy", &source, ":webdav:tree"]);
+    rclone(&["check", "--download", &source, ":webdav:tree"]);
+    let back = friends.home.scratch().join("back");
+    rclone(&["copy", ":webdav:tree", back.to_str().unwrap()]);
+    assert_eq!(
+        std::fs::read(back.join("deep/er/a b.bin")).unwrap(),
+        vec![3; 500_000]
+    );
+}
+
+#[test]
+fn another_node_at_a_friends_address_is_not_that_friend() {
+    let mut friends = friends();
+    friends.share("rw");
+    friends.alice.get(&at("Photos/sun.txt")).assert_status(200);
+    let address = friends
+        .away
+        .ready()
+        .https
+        .trim_start_matches("https://")
+        .to_owned();
+    friends.away.kill();
+    // Somebody takes the address over, with the same names and files.
+    let impostor = cloud()
+        .arg("--name")
+        .arg("bobs-box")
+        .listen(&address)
+        .start();
+    let eve = impostor.owner("bob");
+    eve.call("MKCOL", "/dav/files/bob/Photos")
+        .assert_status(201);
+    eve.put("/dav/files/bob/Photos/sun.txt", "forged")
+        .assert_status(201);
+    let refused = friends.alice.get(&at("Photos/sun.txt"));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let refused = friends.alice.put(&at("Photos/mine.txt"), "private");
+    assert_eq!(refused.status, 503, "{}", refused.text());
 }

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use web::Unreached;
 
-use super::Tasks;
 use super::tally::{Counted, Flow, Tallies};
+use super::{Discovery, Tasks};
 
 /// A friend answers a dial within this time or is taken to be off.
 const DIAL_PATIENCE: Duration = Duration::from_secs(3);
@@ -42,6 +42,8 @@ const SESSION_WINDOW_BYTES: u32 = 4 << 20;
 /// Reaches the routers of friends.
 pub(super) struct Dialer {
     pub(super) endpoint: OnceLock<Endpoint>,
+    /// Tells where a node is on the home network now.
+    pub(super) nearby: OnceLock<Discovery>,
     pub(super) tallies: Arc<Tallies>,
     slots: SyncMutex<HashMap<NodeId, Arc<Mutex<Slot>>>>,
     /// The tasks that drive the sessions.
@@ -65,6 +67,7 @@ impl Dialer {
     pub(super) fn new(tallies: Arc<Tallies>) -> Self {
         Self {
             endpoint: OnceLock::new(),
+            nearby: OnceLock::new(),
             tallies,
             slots: SyncMutex::default(),
             drivers: TaskTracker::new(),
@@ -191,7 +194,14 @@ impl Dialer {
         let Some(endpoint) = self.endpoint.get() else {
             return Err(LinkError::Ended("the node is still starting".into()));
         };
-        let to = NodeAddress::new(node, addresses.to_vec());
+        let mut known = addresses.to_vec();
+        if let Some(nearby) = self.nearby.get() {
+            known.extend(nearby.addresses_of(node));
+        }
+        known.sort_unstable();
+        known.dedup();
+        known.truncate(protocol::ADDRESSES_MAX);
+        let to = NodeAddress::new(node, known);
         timeout(DIAL_PATIENCE, endpoint.connect(&to, protocol))
             .await
             .unwrap_or_else(|_| {

@@ -90,6 +90,13 @@ impl Discovery {
         self.around.list().iter().map(told).collect()
     }
 
+    /// Where a node that is nearby listens for QUIC; hints, which the handshake proves.
+    pub(crate) fn addresses_of(&self, node: NodeId) -> Vec<SocketAddr> {
+        let list = self.around.list();
+        let here = list.into_iter().find(|one| one.sighting.node == node);
+        here.map_or_else(Vec::new, |one| one.sighting.addresses)
+    }
+
     async fn work(&self, watcher: &mut Watcher, task: &Task) -> anyhow::Result<()> {
         let mut list = self.around.watch();
         let mut shown = self.face().await?;

@@ -25,6 +25,7 @@ use tower::Service as _;
 use super::Tasks;
 use super::tally::{Counted, Flow, Tallies};
 use crate::pulse::RequestBody;
+use crate::state::State;
 
 /// HTTP/2 sessions at once on one link; a friend's node needs one.
 const SESSIONS_MAX: usize = 4;
@@ -42,15 +43,46 @@ pub(super) struct Door {
     pub(super) tallies: Arc<Tallies>,
     /// A friend that sends nothing of a body for this long is given up.
     pub(super) stall: Duration,
+    /// Notes from where a friend was reached.
+    pub(super) state: Arc<State>,
 }
+
+/// Addresses that are kept of a friend.
+const ADDRESSES_KEPT: usize = 8;
 
 impl Handler for Door {
     fn serve(&self, link: Link) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.sessions(link))
+        Box::pin(async move {
+            self.learn(&link);
+            self.sessions(link).await;
+        })
     }
 }
 
 impl Door {
+    /// A friend sends from the port that it listens on, so that is where it can be reached now.
+    fn learn(&self, link: &Link) {
+        let (node, address) = (link.peer(), link.remote_address());
+        let Some(address) = address else { return };
+        let state = Arc::clone(&self.state);
+        // Ends by itself; nobody waits for it.
+        tokio::task::spawn_blocking(move || {
+            let friends = state.sharing.accepted_friends();
+            let Some(friend) = friends.ok().and_then(|all| all.get(&node).cloned()) else {
+                return;
+            };
+            if friend.addresses.first() == Some(&address) {
+                return;
+            }
+            let mut addresses = vec![address];
+            addresses.extend(friend.addresses.iter().filter(|old| **old != address));
+            addresses.truncate(ADDRESSES_KEPT);
+            if let Err(error) = state.sharing.note_friend_addresses(friend.id, &addresses) {
+                tracing::warn!(%error, "the address of a friend was not noted");
+            }
+        });
+    }
+
     async fn sessions(&self, link: Link) {
         let mut sessions = JoinSet::new();
         loop {

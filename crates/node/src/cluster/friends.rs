@@ -17,6 +17,7 @@ use protocol::{EntryName, NodeId, Timestamp};
 use sharing::{Action, Event, Friend, FriendState, RedeemError, Scopes, SharingError, Side, Tally};
 use web::{FriendReach, NotAccepted, Promise, Unreached};
 
+use super::Discovery;
 use super::dial::Dialer;
 use super::door::Door;
 use super::pairing::{self, Comparison, Comparisons, Greeter};
@@ -55,6 +56,7 @@ impl Friends {
                 router: std::sync::OnceLock::new(),
                 tallies: Arc::clone(&tallies),
                 stall: state.config.stall_timeout,
+                state: Arc::clone(state),
             }),
             tallies,
             state: Arc::clone(state),
@@ -77,6 +79,11 @@ impl Friends {
     /// Other nodes are reached from now on.
     pub fn attach(&self, endpoint: Endpoint) {
         let _ = self.0.dialer.endpoint.set(endpoint);
+    }
+
+    /// Who is on the home network is known from now on.
+    pub(crate) fn look_around(&self, discovery: Discovery) {
+        let _ = self.0.dialer.nearby.set(discovery);
     }
 
     /// How this node stands to others, for the accept rule.
