@@ -118,7 +118,7 @@ fn row(t: Language, seen: &Seen) -> Markup {
                     " · " (t.text("friends-taken")) " " (taken)
                 }
             }
-            td class="soft wide-only" { (scopes) }
+            td class="soft nowrap wide-only" { (scopes) }
             td class="number wide-only" { (given) }
             td class="number wide-only" { (taken) }
             td class="when wide-only" { @if let Some(since) = friend.since { (moment(t, since)) } }
