@@ -310,6 +310,16 @@ impl Gate {
             .collect()
     }
 
+    /// All open connections.
+    pub(crate) fn all_connections(&self) -> Vec<WeakConnectionHandle> {
+        self.book()
+            .peers
+            .values()
+            .flatten()
+            .filter_map(|entry| entry.connection.clone())
+            .collect()
+    }
+
     /// How many links others opened.
     pub(crate) fn incoming(&self) -> usize {
         self.book().incoming

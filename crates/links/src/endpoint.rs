@@ -244,6 +244,9 @@ impl Endpoint {
     /// # Errors
     /// [`LinkError`]: no or a wrong address, silence, another node at that address, refused.
     pub async fn connect(&self, to: &NodeAddress, protocol: Protocol) -> Result<Link, LinkError> {
+        if !self.0.open.load(Ordering::Relaxed) {
+            return Err(LinkError::Stopped);
+        }
         let address = dialed(self.0.id, to)?;
         let call = self.0.iroh.connect(address, protocol.alpn().as_bytes());
         let connection = timeout(CONNECT_LIMIT, call)
@@ -268,9 +271,17 @@ impl Endpoint {
         }
     }
 
-    /// Lets others open links, or refuses all who try.
+    /// Lets links stand, or ends all of them and refuses new ones in both directions.
     pub fn set_open(&self, open: bool) {
         self.0.open.store(open, Ordering::Relaxed);
+        if !open {
+            for connection in self.0.gate.all_connections() {
+                if let Some(connection) = connection.upgrade() {
+                    let code = VarInt::from_u32(CloseCode::GoingAway as u32);
+                    connection.close(code, b"this node ends its links");
+                }
+            }
+        }
     }
 
     /// Closes every link with `peer`, after its standing has changed.

@@ -59,6 +59,9 @@ pub enum LinkError {
     /// A node does not dial itself.
     #[error("{0} is this node itself")]
     Myself(NodeId),
+    /// The owner has stopped the links of this node.
+    #[error("the links of this node are stopped; `cumulet module start links` starts them")]
+    Stopped,
     /// No address is known.
     #[error("no address of {0} is known")]
     NoAddress(NodeId),

@@ -58,9 +58,13 @@ impl Router {
                 continue;
             };
             serving.spawn(async move {
+                let mut serve = handler.serve(link.clone());
                 tokio::select! {
-                    () = handler.serve(link.clone()) => link.close(CloseCode::Done, ""),
-                    _ = link.closed() => {}
+                    () = &mut serve => link.close(CloseCode::Done, ""),
+                    // The handler notices it as well, and may have to tell others.
+                    _ = link.closed() => {
+                        let _ = tokio::time::timeout(STOP_PATIENCE, serve).await;
+                    }
                 }
             });
         }
