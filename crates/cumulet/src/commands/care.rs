@@ -67,6 +67,13 @@ pub(super) async fn status(console: &Console) -> Result<Outcome, Failure> {
     if running {
         lines.push(format!("\n{}", modules_table(&status["modules"])));
     }
+    if status["nearby"]
+        .as_array()
+        .is_some_and(|near| !near.is_empty())
+    {
+        let columns = [("nearby", "name"), ("id", "id"), ("state", "state")];
+        lines.push(format!("\n{}", table(&status["nearby"], &columns, "")));
+    }
     let text = lines.join("\n");
     Ok(Outcome::new(status, text))
 }

@@ -32,6 +32,18 @@ fn node(lan: &Lan, machine: usize, name: &str, more: &[&str]) -> Node {
         .start()
 }
 
+fn hidden_node(lan: &Lan, machine: usize) -> Node {
+    Node::of(PROGRAM)
+        .under(&lan.on(machine))
+        .listen("0.0.0.0:0")
+        .https_only()
+        .mdns()
+        .arg("--name")
+        .arg("secretive")
+        .config("hidden = true\n")
+        .start()
+}
+
 fn id(node: &Node) -> String {
     node.ready().line["id"].as_str().unwrap().to_owned()
 }
@@ -233,15 +245,7 @@ fn r21_the_standard_tools_of_other_systems_see_a_node_but_not_who_hides() {
         return;
     };
     let a = node(&lan, 0, "alpha", &[]);
-    let hidden = Node::of(PROGRAM)
-        .under(&lan.on(1))
-        .listen("0.0.0.0:0")
-        .https_only()
-        .mdns()
-        .arg("--name")
-        .arg("secretive")
-        .config("hidden = true\n")
-        .start();
+    let hidden = hidden_node(&lan, 1);
     let mut seen = String::new();
     wait_until("avahi sees both", Duration::from_secs(15), || {
         seen = avahi.browse("_cumulet._tcp");
@@ -259,6 +263,53 @@ fn r21_the_standard_tools_of_other_systems_see_a_node_but_not_who_hides() {
     assert!(!everything.contains("secretive") && !everything.contains(&id(&hidden)[..10]));
     let (_, rows) = discover(&lan, 2, 2);
     assert_eq!(rows.len(), 1, "a hidden node is nobody's: {rows:?}");
+}
+
+/// Makes `other` a friend whom both owners accepted. The node is stopped meanwhile.
+fn befriend(node: &mut Node, other: &str) {
+    node.stop();
+    let catalog = rusqlite::Connection::open(node.state().join("catalog.db")).unwrap();
+    let other = other.parse::<protocol::NodeId>().unwrap().0;
+    catalog
+        .execute(
+            "INSERT INTO friend (node, name, name_key, calls_itself, addresses, scopes, we_agree,
+                                 they_agree, since, created)
+             VALUES (?1, 'Friend', 'friend', 'friend', '', '', 1, 1, 1, 1)",
+            [other.as_slice()],
+        )
+        .unwrap();
+    drop(catalog);
+    node.start();
+}
+
+#[test]
+fn a_hidden_node_is_recognized_by_its_friend_and_by_nobody_else() {
+    let Some(lan) = Lan::new(3, Family::V4) else {
+        return;
+    };
+    let mut hidden = hidden_node(&lan, 0);
+    let mut friend = node(&lan, 1, "friend", &["--beat", "1"]);
+    let stranger = node(&lan, 2, "stranger", &[]);
+    befriend(&mut hidden, &id(&friend));
+    let hidden_id = id(&hidden);
+    befriend(&mut friend, &hidden_id);
+    wait_for(&friend, &hidden_id);
+    wait_for(&stranger, &id(&friend));
+    let row = nearby(&friend, &hidden_id).unwrap();
+    assert!(row["name"].is_null(), "{row}");
+    let address = row["addresses"][0].as_str().unwrap();
+    assert!(address.starts_with("10.88.0.1:"), "{row}");
+    assert!(nearby(&stranger, &hidden_id).is_none());
+    // It takes neither its own announcement nor that of others for a friend's.
+    let status = hidden.cli(&["--json", "status"]).json();
+    let mut near: Vec<_> = status["nearby"].as_array().unwrap().iter().collect();
+    near.sort_by_key(|row| row["name"].to_string());
+    let names: Vec<_> = near.iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["friend", "stranger"]);
+    hidden.stop();
+    wait_until("a hidden node says goodbye too", FOUND_WITHIN, || {
+        nearby(&friend, &hidden_id).is_none()
+    });
 }
 
 /// A response with one instance of our service whose TXT record is `txt`.

@@ -23,7 +23,7 @@ use thiserror::Error;
 pub use announcing::{Disguise, Presented, host_name};
 pub use lan::{Event, Lan};
 pub use sighting::Sighting;
-pub use watcher::{Nearby, Neighborhood, Watcher};
+pub use watcher::{Nearby, Surroundings, Watcher};
 
 /// Announcements of others that are kept at once; more are not noted.
 pub const INSTANCES_MAX: usize = peers::presence::WATCHED_MAX;

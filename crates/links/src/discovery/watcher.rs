@@ -2,7 +2,7 @@
 //!
 //! The watcher asks each found node for a sign of life every beat and keeps the list of those that
 //! are there. A node is on the list until it said goodbye or missed its beats; links tell signs of
-//! life of their own through [`Neighborhood::heard`], which saves the question.
+//! life of their own through [`Surroundings::heard`], which saves the question.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,14 +29,14 @@ pub struct Nearby {
 
 /// The nodes that are near, as others see them. Outlives the watcher that keeps it true.
 #[derive(Debug, Default)]
-pub struct Neighborhood {
+pub struct Surroundings {
     list: watch::Sender<Vec<Nearby>>,
     /// Bounded by the list: who is not on it is not noted.
     heard: Mutex<BTreeSet<NodeId>>,
     told: Notify,
 }
 
-impl Neighborhood {
+impl Surroundings {
     /// Who is near now, in the order of ids.
     #[must_use]
     pub fn list(&self) -> Vec<Nearby> {
@@ -77,13 +77,13 @@ pub struct Watcher {
     answer_within: Duration,
     start: Instant,
     near: BTreeMap<NodeId, Nearby>,
-    shown: Arc<Neighborhood>,
+    shown: Arc<Surroundings>,
 }
 
 impl Watcher {
     /// Watches with this beat and keeps `shown` true.
     #[must_use]
-    pub fn new(lan: Lan, beat: Beat, shown: Arc<Neighborhood>) -> Self {
+    pub fn new(lan: Lan, beat: Beat, shown: Arc<Surroundings>) -> Self {
         shown.list.send_replace(Vec::new());
         Self {
             lan,

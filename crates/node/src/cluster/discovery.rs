@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use links::discovery::{Disguise, Lan, Nearby, Neighborhood, Presented, Watcher};
+use links::discovery::{Disguise, Lan, Nearby, Presented, Surroundings, Watcher};
 use peers::presence::{Beat, Presence};
 use protocol::announcement::{FriendSecret, Tag, recognize};
 use protocol::{NodeId, NodeName};
@@ -31,7 +31,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 #[derive(Clone)]
 pub(crate) struct Discovery {
     state: Arc<State>,
-    around: Arc<Neighborhood>,
+    around: Arc<Surroundings>,
     presented: Presented,
     beat: Beat,
 }
