@@ -301,6 +301,8 @@ fn a_hidden_node_is_recognized_by_its_friend_and_by_nobody_else() {
     assert!(address.starts_with("10.88.0.1:"), "{row}");
     assert!(nearby(&stranger, &hidden_id).is_none());
     // It takes neither its own announcement nor that of others for a friend's.
+    wait_for(&hidden, &id(&friend));
+    wait_for(&hidden, &id(&stranger));
     let status = hidden.cli(&["--json", "status"]).json();
     let mut near: Vec<_> = status["nearby"].as_array().unwrap().iter().collect();
     near.sort_by_key(|row| row["name"].to_string());

@@ -48,6 +48,8 @@ type Recognize = Box<dyn Fn(&[Tag], &str) -> Option<NodeId> + Send + Sync>;
 pub struct Lan {
     daemon: ServiceDaemon,
     found: Receiver<ServiceEvent>,
+    /// The search before: what it has told is read to its end, or a goodbye could be lost.
+    before: Option<Receiver<ServiceEvent>>,
     interfaces: Receiver<DaemonEvent>,
     own: Option<NodeId>,
     recognize: Recognize,
@@ -78,6 +80,7 @@ impl Lan {
         Ok(Self {
             daemon,
             found,
+            before: None,
             interfaces,
             own,
             recognize: Box::new(|_, _| None),
@@ -155,6 +158,11 @@ impl Lan {
             }
             let wake = self.next_deadline();
             tokio::select! {
+                biased;
+                event = last_words(self.before.as_ref()) => match event {
+                    Some(event) => self.take(event),
+                    None => self.before = None,
+                },
                 event = self.found.recv_async() => match event {
                     Ok(event) => self.take(event),
                     // It was cut off because we were slow, or the daemon ended: then this fails.
@@ -216,7 +224,11 @@ impl Lan {
     async fn search(&mut self) -> Result<(), DiscoveryError> {
         // A search that is dropped on its way is begun again.
         let search = with_patience(|| self.daemon.browse(&service())).await;
-        self.found = search.map_err(DiscoveryError::while_("search for nodes"))?;
+        let search = search.map_err(DiscoveryError::while_("search for nodes"))?;
+        while let Some(event) = self.before.as_ref().and_then(|old| old.try_recv().ok()) {
+            self.take(event);
+        }
+        self.before = Some(std::mem::replace(&mut self.found, search));
         self.search_at = None;
         self.searched = Instant::now();
         Ok(())
@@ -370,6 +382,14 @@ impl Lan {
 
 fn service() -> String {
     format!("{SERVICE}.local.")
+}
+
+/// What an ended search has left to tell; `None` at its end.
+async fn last_words(search: Option<&Receiver<ServiceEvent>>) -> Option<ServiceEvent> {
+    match search {
+        Some(search) => search.recv_async().await.ok(),
+        None => std::future::pending().await,
+    }
 }
 
 pub(super) async fn sleep_until(at: Option<Instant>) {
