@@ -11,232 +11,431 @@
 //! hops than it came with, so every lookup ends; tables, queues and rates are bounded. Nothing is
 //! kept on disk: a crash loses the lookups that were running.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::message::lookup::{
-    ContactCard, ContactScope, LookupMessage, QueryId, SignedCards, Target, Term,
+    Answer, ContactScope, LookupMessage, NO_CHAIN, Query, QueryId, Reply, SignedCards, Target,
+    WIDTH_MAX,
 };
-use protocol::{NodeId, NodeRecord, RecordError, SignedRecord};
+use protocol::{NodeId, SignedRecord};
 
-/// Number that the driver gives to a lookup of its own node.
-pub type FindId = u64;
+use crate::Dice;
 
-/// What the machine needs to know of its node while it handles an event.
-pub trait Surroundings {
-    /// Nodes that are linked and can be asked, in any order.
-    fn linked(&self) -> &[Linked];
-    /// Records of nodes that `target` means and that may be given to `asker`: of known nodes, and
-    /// the own one. Contacts are not answered here.
-    fn records(&self, target: &Target, asker: Asker) -> Vec<KnownRecord>;
-    /// The record, if it is signed by its node and holds now ([`SignedRecord::open`]).
-    ///
-    /// # Errors
-    /// Those of [`SignedRecord::open`].
-    fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError>;
+mod bucket;
+mod cache;
+mod event;
+mod find;
+mod passage;
+
+pub use event::{
+    Action, Asker, BUDGET_DEFAULT, DEADLINE_DEFAULT, End, Event, Fault, FindId, HOPS_DEFAULT,
+    KnownRecord, Limits, Linked, Outcome, Surroundings,
+};
+pub use find::{FINDS_MAX, Tuning};
+pub use passage::{PASSAGE_LIFETIME, PASSAGES_MAX};
+
+use bucket::Buckets;
+use cache::Cache;
+use find::Finds;
+use passage::{Ask, Passages};
+
+/// A node answers one query with at most so many records, those of nodes with the same name.
+const RECORDS_MAX: usize = 8;
+/// A link's answer takes at least so long, for what is left of a deadline.
+const HOP_TIME_MIN: Duration = Duration::from_millis(50);
+
+/// The machine.
+#[derive(Debug)]
+pub struct Lookup {
+    tuning: Tuning,
+    dice: Dice,
+    passages: Passages,
+    finds: Finds,
+    cache: Cache,
+    buckets: Buckets,
+    actions: VecDeque<Action>,
 }
 
-/// A node that can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Linked {
-    /// Its id.
-    pub node: NodeId,
-    /// Round-trip time of the link, an estimate.
-    pub rtt: Duration,
-    /// It is a friend.
-    pub friend: bool,
-}
-
-/// On whose behalf records are sought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
-    /// The own node.
-    Own,
-    /// Somebody whom links between friends join to the own node: so many, at least 1.
-    FriendsAway(u8),
-    /// Somebody else.
-    Stranger,
-}
-
-/// A record that may be given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownRecord {
-    /// As its node signed it.
-    pub record: SignedRecord,
-    /// `seq` in it.
-    pub seq: u64,
-    /// Nodes on the way may keep it: its node is visible to everybody.
-    pub keep: bool,
-}
-
-/// Where a lookup of the own node ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Links that a query crosses at most. From [`HOPS_DEFAULT`] on, walks go on beyond it.
-    pub hops: u16,
-    /// An answer is given after so long at the latest.
-    pub deadline: Duration,
-    /// Messages that it causes at most, in all nodes together.
-    pub budget: u32,
-}
-
-/// `cumulet find` without `--max-hops`.
-pub const HOPS_DEFAULT: u16 = 6;
-/// `cumulet find` without `--deadline`.
-pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
-/// Messages that a lookup causes at most if nobody says otherwise.
-pub const BUDGET_DEFAULT: u32 = 5000;
-
-impl Default for Limits {
-    fn default() -> Self {
+impl Lookup {
+    /// A machine without lookups; `seed` comes from the operating system, in a simulation from the
+    /// seed of the run.
+    #[must_use]
+    pub fn new(seed: [u8; 32], tuning: Tuning) -> Self {
         Self {
-            hops: HOPS_DEFAULT,
-            deadline: DEADLINE_DEFAULT,
-            budget: BUDGET_DEFAULT,
+            tuning,
+            dice: Dice::new(seed),
+            passages: Passages::default(),
+            finds: Finds::default(),
+            cache: Cache::default(),
+            buckets: Buckets::default(),
+            actions: VecDeque::new(),
         }
+    }
+
+    /// Tells what happened.
+    pub fn handle(&mut self, now: Duration, event: Event, around: &impl Surroundings) {
+        match event {
+            Event::Find {
+                find,
+                target,
+                limits,
+            } => self.begin(now, find, target, limits, around),
+            Event::Abandon(find) => self.abandon(now, find),
+            Event::Received { from, message } => match message {
+                LookupMessage::Query(query) => self.query(now, from, query, around),
+                LookupMessage::Reply(reply) => self.reply(now, from, reply, around),
+                LookupMessage::Cancel { qid } => self.cancelled(now, from, qid),
+            },
+            Event::Contacts { qid, cards } => self.contacts(qid, cards),
+            Event::Tick => {}
+        }
+        self.passages.expire(now);
+        self.cache.expire(now);
+        self.go_on(now, around);
+    }
+
+    /// What is to be done next; `None` when all is done.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When the next [`Event::Tick`] is wanted.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.finds.next_deadline()
+    }
+
+    /// Queries that this node remembers.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.passages.len()
+    }
+
+    fn query(&mut self, now: Duration, from: NodeId, query: Query, around: &impl Surroundings) {
+        let friend = around
+            .linked()
+            .iter()
+            .any(|linked| linked.node == from && linked.friend);
+        let qid = query.qid;
+        if !self.buckets.takes(now, from) {
+            self.actions.push_back(Action::Fault {
+                from,
+                fault: Fault::TooMany,
+            });
+            if let Some(left) = query.budget.checked_sub(1)
+                && self.buckets.may_deny(now, from)
+            {
+                self.answer(from, qid, Answer::Denied { left });
+            }
+            return;
+        }
+        let chain = if friend {
+            query.chain.saturating_add(1)
+        } else {
+            NO_CHAIN
+        };
+        let (passage, new) = self.passages.enter(now, from, chain, &query);
+        if passage.target != query.target || passage.done {
+            return;
+        }
+        if new {
+            match &query.target {
+                Target::Contact { scope, term } => {
+                    if chain > links_of(*scope) {
+                        passage.done = true;
+                        return self.give_back(from, qid, query.budget, false);
+                    }
+                    self.actions.push_back(Action::SearchContacts {
+                        qid,
+                        from,
+                        scope: *scope,
+                        term: term.clone(),
+                    });
+                }
+                Target::Node(_) | Target::Name(_) | Target::Blinded { .. } => {
+                    let asker = if chain == NO_CHAIN {
+                        Asker::Stranger
+                    } else {
+                        Asker::FriendsAway(chain)
+                    };
+                    if self.answer_from_own(now, from, &query, asker, around) {
+                        return;
+                    }
+                }
+            }
+        }
+        let ask = Ask {
+            whom_for: Some(from),
+            budget: query.budget,
+            hops_left: query.hops_left,
+            width: usize::from(query.width),
+        };
+        let left = self.spend(now, qid, ask, around);
+        self.give_back(from, qid, left, query.hops_left == 0);
+    }
+
+    /// R32: who knows answers and does not ask others.
+    fn answer_from_own(
+        &mut self,
+        now: Duration,
+        from: NodeId,
+        query: &Query,
+        asker: Asker,
+        around: &impl Surroundings,
+    ) -> bool {
+        let mut known = around.records(&query.target, asker);
+        if known.is_empty() {
+            known.extend(self.cache.get(now, &query.target));
+        }
+        known.truncate(RECORDS_MAX);
+        for known in &known {
+            let answer = Answer::Found {
+                record: known.record.clone(),
+                hops: 1,
+                keep: known.keep,
+            };
+            self.answer(from, query.qid, answer);
+        }
+        if known.is_empty() {
+            return false;
+        }
+        if let Some(passage) = self.passages.get(query.qid) {
+            passage.done = true;
+        }
+        true
+    }
+
+    fn reply(&mut self, now: Duration, from: NodeId, reply: Reply, around: &impl Surroundings) {
+        let Reply { qid, answer } = reply;
+        // Too old to be remembered, or never asked: both are nothing to us.
+        let Some(passage) = self.passages.get(qid) else {
+            return;
+        };
+        if passage.asked(from).is_none() {
+            return self.fault(from, Fault::Unasked);
+        }
+        match answer {
+            Answer::Found { record, hops, keep } => {
+                self.found(now, from, qid, (record, hops, keep), around);
+            }
+            Answer::Cards { cards, hops } => self.found_cards(from, qid, cards, hops),
+            Answer::NotFound { left } => self.returned(now, from, qid, left, true, around),
+            Answer::Exhausted { left } | Answer::Denied { left } => {
+                self.returned(now, from, qid, left, false, around);
+            }
+        }
+    }
+
+    /// Budget came back: others are asked with it; if there is nobody left it goes back further.
+    fn returned(
+        &mut self,
+        now: Duration,
+        from: NodeId,
+        qid: QueryId,
+        left: u32,
+        cut: bool,
+        around: &impl Surroundings,
+    ) {
+        let Some(passage) = self.passages.get(qid) else {
+            return;
+        };
+        passage.cut |= cut;
+        let Some(ask) = passage.take_back(from, left) else {
+            return;
+        };
+        if passage.done {
+            return;
+        }
+        let whom_for = ask.whom_for;
+        let left = self.spend(now, qid, ask, around);
+        match whom_for {
+            Some(previous) => {
+                let cut = self.passages.get(qid).is_some_and(|passage| passage.cut);
+                self.give_back(previous, qid, left, cut);
+            }
+            None => self.finds.returned(qid, left),
+        }
+    }
+
+    fn found(
+        &mut self,
+        now: Duration,
+        from: NodeId,
+        qid: QueryId,
+        (record, hops, keep): (SignedRecord, u16, bool),
+        around: &impl Surroundings,
+    ) {
+        let Some(passage) = self.passages.get(qid) else {
+            return;
+        };
+        let node = match around.open(&record) {
+            Ok(node) if passage.target.matches(&node) => node,
+            Ok(_) | Err(_) => return self.fault(from, Fault::BadRecord),
+        };
+        if !passage.is_news(node.node, node.seq) {
+            return;
+        }
+        // Back to whom the query came from first: that way has no loops.
+        let previous = passage.previous;
+        if !matches!(passage.target, Target::Name(_)) {
+            self.stop(now, qid, Some(from));
+        }
+        if keep {
+            self.cache.put(now, &node, &record);
+            self.actions.push_back(Action::Heard {
+                node: node.clone(),
+                record: record.clone(),
+            });
+        }
+        match previous {
+            Some(previous) => {
+                let answer = Answer::Found {
+                    record,
+                    hops: hops.saturating_add(1),
+                    keep,
+                };
+                self.answer(previous, qid, answer);
+            }
+            None => {
+                if let Some(find) = self.finds.found(now, qid) {
+                    self.actions.push_back(Action::Found {
+                        find,
+                        node,
+                        record,
+                        hops,
+                        from: Some(from),
+                    });
+                }
+            }
+        }
+    }
+
+    fn found_cards(&mut self, from: NodeId, qid: QueryId, cards: SignedCards, hops: u16) {
+        let Some(passage) = self.passages.get(qid) else {
+            return;
+        };
+        let contact = matches!(passage.target, Target::Contact { .. });
+        let Some((holder, opened)) = cards.open(qid).ok().filter(|_| contact) else {
+            return self.fault(from, Fault::BadCards);
+        };
+        if !passage.is_news(holder, 0) {
+            return;
+        }
+        let previous = passage.previous;
+        match previous {
+            Some(previous) => {
+                let hops = hops.saturating_add(1);
+                self.answer(previous, qid, Answer::Cards { cards, hops });
+            }
+            None => {
+                if let Some(find) = self.finds.found_cards(qid) {
+                    self.actions.push_back(Action::FoundContacts {
+                        find,
+                        holder,
+                        cards: opened,
+                        hops,
+                    });
+                }
+            }
+        }
+    }
+
+    fn contacts(&mut self, qid: QueryId, cards: Option<SignedCards>) {
+        let (Some(cards), Some(passage)) = (cards, self.passages.get(qid)) else {
+            return;
+        };
+        if let Some(previous) = passage.previous {
+            self.answer(previous, qid, Answer::Cards { cards, hops: 1 });
+        }
+    }
+
+    /// Only the node that asked first may stop a search for everybody else.
+    fn cancelled(&mut self, now: Duration, from: NodeId, qid: QueryId) {
+        if self
+            .passages
+            .get(qid)
+            .is_some_and(|passage| passage.previous == Some(from))
+        {
+            self.stop(now, qid, None);
+        }
+    }
+
+    /// Asks nobody else, and tells those who may be at it, except `finder`.
+    fn stop(&mut self, now: Duration, qid: QueryId, finder: Option<NodeId>) {
+        let Some(passage) = self.passages.get(qid) else {
+            return;
+        };
+        if std::mem::replace(&mut passage.done, true) {
+            return;
+        }
+        for to in passage.at_work(now) {
+            if Some(to) != finder {
+                let message = LookupMessage::Cancel { qid };
+                self.actions.push_back(Action::Send { to, message });
+            }
+        }
+    }
+
+    /// Asks neighbors with the budget of `ask`; returns what of it nobody could take.
+    fn spend(&mut self, now: Duration, qid: QueryId, ask: Ask, around: &impl Surroundings) -> u32 {
+        let Some(passage) = self.passages.get(qid) else {
+            return ask.budget;
+        };
+        let chosen = passage.choose(now, ask, around.linked(), &mut self.dice);
+        if chosen.is_empty() {
+            return ask.budget;
+        }
+        for (linked, budget) in chosen {
+            let hop_time = HOP_TIME_MIN.max(linked.rtt * 3 / 2);
+            let left = passage.ends_for_asker.saturating_sub(now + hop_time);
+            let query = Query {
+                qid,
+                target: passage.target.clone(),
+                hops_left: ask.hops_left.saturating_sub(1),
+                deadline_left_ms: u32::try_from(left.as_millis()).unwrap_or(0),
+                budget,
+                width: u8::try_from(ask.width).unwrap_or(WIDTH_MAX).min(WIDTH_MAX),
+                chain: if linked.friend {
+                    passage.chain
+                } else {
+                    NO_CHAIN
+                },
+            };
+            self.actions.push_back(Action::Send {
+                to: linked.node,
+                message: LookupMessage::Query(query),
+            });
+        }
+        0
+    }
+
+    /// The negative answer is paid with one message of what is left.
+    fn give_back(&mut self, to: NodeId, qid: QueryId, left: u32, cut: bool) {
+        if let Some(left) = left.checked_sub(1) {
+            let answer = if cut {
+                Answer::NotFound { left }
+            } else {
+                Answer::Exhausted { left }
+            };
+            self.answer(to, qid, answer);
+        }
+    }
+
+    fn answer(&mut self, to: NodeId, qid: QueryId, answer: Answer) {
+        let message = LookupMessage::Reply(Reply { qid, answer });
+        self.actions.push_back(Action::Send { to, message });
+    }
+
+    fn fault(&mut self, from: NodeId, fault: Fault) {
+        self.actions.push_back(Action::Fault { from, fault });
     }
 }
 
-/// What happened.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// The own node seeks.
-    Find {
-        /// Number of the driver's choice, not in use.
-        find: FindId,
-        /// What.
-        target: Target,
-        /// Until when.
-        limits: Limits,
-    },
-    /// The own node does not want to know any more.
-    Abandon(FindId),
-    /// A message came over the lookup link of `from`.
-    Received {
-        /// The node whose id the link has proven.
-        from: NodeId,
-        /// What it said.
-        message: LookupMessage,
-    },
-    /// The answer to [`Action::SearchContacts`]: what may be shown, signed for that query; `None`
-    /// if there is nothing.
-    Contacts {
-        /// As in the action.
-        qid: QueryId,
-        /// Cards, signed.
-        cards: Option<SignedCards>,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Say it over the lookup link to `to`. If there is no link any more it is dropped.
-    Send {
-        /// Whom.
-        to: NodeId,
-        /// What.
-        message: LookupMessage,
-    },
-    /// A lookup of the own node has found a node, or a newer record of it. Others may follow.
-    Found {
-        /// Which lookup.
-        find: FindId,
-        /// The record, opened.
-        node: NodeRecord,
-        /// As its node signed it.
-        record: SignedRecord,
-        /// Links to the node that knew it; 0: the own one.
-        hops: u16,
-        /// The neighbor that the answer came from; `None`: the own list.
-        from: Option<NodeId>,
-    },
-    /// A lookup of the own node has found cards.
-    FoundContacts {
-        /// Which lookup.
-        find: FindId,
-        /// Whose book it is.
-        holder: NodeId,
-        /// What it shares.
-        cards: Vec<ContactCard>,
-        /// Links to that node.
-        hops: u16,
-    },
-    /// A lookup of the own node is over.
-    Finished {
-        /// Which lookup.
-        find: FindId,
-        /// How.
-        outcome: Outcome,
-    },
-    /// Look into the own address book on behalf of others and tell [`Event::Contacts`]: only cards
-    /// that are shared with `scope` or more. To be audited.
-    SearchContacts {
-        /// For the signature.
-        qid: QueryId,
-        /// The friend that asked.
-        from: NodeId,
-        /// How far the asker may be.
-        scope: ContactScope,
-        /// What is sought.
-        term: Term,
-    },
-    /// A verified record of another node came by; the table of neighbors may want it.
-    Heard {
-        /// The record, opened.
-        node: NodeRecord,
-        /// As its node signed it.
-        record: SignedRecord,
-    },
-    /// A neighbor broke a rule; its standing should suffer.
-    Fault {
-        /// Which.
-        from: NodeId,
-        /// Which rule.
-        fault: Fault,
-    },
-}
-
-/// A rule that a neighbor broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It answered what it was not asked.
-    Unasked,
-    /// It gave a record that is forged, too old, or not of what was sought.
-    BadRecord,
-    /// It gave cards that are forged or answer another query.
-    BadCards,
-    /// It asks more often than allowed.
-    TooMany,
-}
-
-/// How a lookup ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
-    /// Something was found.
-    pub found: bool,
-    /// Why it ended.
-    pub end: End,
-    /// Messages that it caused at most: what was spent of the budget as far as it is known.
-    pub messages: u32,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// Why a lookup ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It was found.
-    Found,
-    /// Everybody within the limit of hops was asked.
-    Exhausted,
-    /// The budget is spent.
-    Budget,
-    /// The time is over.
-    Deadline,
-    /// The own node gave it up.
-    Abandoned,
-    /// Too many lookups of the own node run already.
-    Busy,
+/// Links between friends that join a node to the books that it may search.
+fn links_of(scope: ContactScope) -> u8 {
+    match scope {
+        ContactScope::Friends => 1,
+        ContactScope::FriendsOfFriends => 2,
+    }
 }

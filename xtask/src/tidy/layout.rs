@@ -40,10 +40,11 @@ const ABSENT: &[(&str, &str, &str)] = &[
 ];
 
 /// Crates without I/O and without a clock; what would bring either in is forbidden in their manifests.
-const PURE: &[&str] = &["protocol", "dav"];
+const PURE: &[&str] = &["protocol", "peers", "dav"];
 const IMPURE: &[&str] = &[
     "tokio",
     "tokio-util",
+    "iroh",
     "axum",
     "hyper",
     "hyper-util",
