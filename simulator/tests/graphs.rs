@@ -32,9 +32,7 @@ fn surveys(shape: Shape) -> [Survey; 2] {
             limits: limits(budget, deadline_s),
             tuning: Tuning::default(),
         };
-        let survey = Survey::run(options, &graph, &census);
-
-        survey
+        Survey::run(options, &graph, &census)
     })
 }
 
