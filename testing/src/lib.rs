@@ -14,6 +14,7 @@
     reason = "skip lines and the log of a failed test are for the person who runs the tests"
 )]
 
+mod center;
 mod client;
 mod clock;
 mod dice;
@@ -21,11 +22,13 @@ mod disk;
 mod lan;
 mod net;
 mod node;
+mod postgres;
 mod process;
 mod require;
 mod trust;
 mod wire;
 
+pub use center::Center;
 pub use client::{Client, Reply, Request};
 pub use clock::FakeClock;
 pub use dice::Dice;
@@ -33,6 +36,7 @@ pub use disk::{Disk, Mount};
 pub use lan::{Avahi, Family, Lan};
 pub use net::Net;
 pub use node::{Node, NodeBuilder, Outcome, PASSWORD, Ready};
+pub use postgres::Postgres;
 pub use process::{Child, cpu_ticks, open_files, resident_kib, run, wait_until};
 pub use require::{require, require_all, require_root};
 pub use wire::Wire;

@@ -21,6 +21,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("filefrag", "e2fsprogs"),
     ("setpriv", "util-linux"),
     ("node", "nodejs"),
+    ("dig", "bind9-dnsutils"),
+    ("initdb", "postgresql"),
 ];
 
 fn package_of(program: &str) -> &str {
@@ -34,8 +36,15 @@ fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/lib/gvfs", "/usr/libexec"].map(PathBuf::from))
+        .chain(versions("/usr/lib/postgresql"))
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+/// `bin` of each installed version below `folder`, where Debian keeps several side by side.
+fn versions(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().join("bin")).collect()
 }
 
 /// Says why a test does not run here; with `CI=true` that is a failure.

@@ -580,3 +580,19 @@ async fn resting(client: &Client) -> Result<Vec<RestingName>, StoreError> {
     };
     rows.iter().map(name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::suite;
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn postgres_keeps_what_a_center_needs() {
+        let Some(server) = testing::Postgres::start() else {
+            return;
+        };
+        let url = server.url();
+        suite::run(|| async { Box::new(Postgres::open(&url).await.unwrap()) as Box<dyn Store> })
+            .await;
+    }
+}

@@ -18,6 +18,7 @@ mod bad_input;
 mod big_files;
 mod binds;
 mod browser;
+mod center;
 mod client;
 mod clients;
 mod crashes;
