@@ -66,7 +66,8 @@ impl Postgres {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         self.child = Some(Child::start(&mut command));
-        let mut asked = Command::new(self.programs.join("pg_isready"));
+        let pg_isready = require("pg_isready").expect("it is in the package of initdb's clients");
+        let mut asked = Command::new(pg_isready);
         asked.arg("--quiet").arg("--host").arg(self.folder.path());
         wait_until(
             "PostgreSQL takes connections",

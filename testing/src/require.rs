@@ -23,6 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("dig", "bind9-dnsutils"),
     ("initdb", "postgresql"),
+    ("pg_isready", "postgresql-client"),
 ];
 
 fn package_of(program: &str) -> &str {
