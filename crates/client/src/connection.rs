@@ -60,7 +60,7 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         let (config, proved) =
             trust::config().map_err(|error| ClientError::fault(format!("TLS: {error}")))?;
-        let name = ServerName::try_from(address.host.clone())
+        let name = ServerName::try_from(address.bare_host().to_owned())
             .map_err(|_| ClientError::new(Kind::Input, format!("`{address}` names no host")))?;
         let tls = TlsConnector::from(Arc::new(config)).connect(name, stream);
         let stream = match timeout(DIAL_TIME, tls).await {

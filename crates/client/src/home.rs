@@ -145,10 +145,7 @@ impl Home {
             .iter()
             .filter(|found| found.node == login.node)
             .flat_map(|found| &found.addresses)
-            .map(|address| Address {
-                host: address.ip().to_string(),
-                port: address.port(),
-            })
+            .map(|address| Address::from(*address))
             .filter(|address| !ways.contains(address))
             .collect();
         if let Some(home) = try_ways(&mut login, &others, &mut failures).await {
@@ -398,7 +395,7 @@ async fn try_ways(
 
 /// A connection to the very node of the login. Nothing of the account is said before that is proved.
 async fn connect(login: &mut Login, address: &Address) -> Result<Connection, ClientError> {
-    let mut connection = Connection::open(address, login.address.clone()).await?;
+    let mut connection = Connection::open(address, authority(login)).await?;
     if connection.key() == login.tls_key {
         return Ok(connection);
     }
@@ -409,6 +406,12 @@ async fn connect(login: &mut Login, address: &Address) -> Result<Connection, Cli
     // The node has a new TLS key and says so itself.
     login.tls_key = connection.key();
     Ok(connection)
+}
+
+/// The name in every request is that of the sign-in, whatever the way is (one URL).
+fn authority(login: &Login) -> String {
+    let address = login.address.parse::<Address>();
+    address.map_or_else(|_| login.address.clone(), |address| address.authority())
 }
 
 fn other_node(login: &Login, address: &Address, identity: &Identity, key: TlsKey) -> ClientError {

@@ -45,8 +45,6 @@ pub trait Finder {
 pub struct Found {
     /// Who it says it is.
     pub node: protocol::NodeId,
-    /// What it calls itself.
-    pub name: Option<String>,
     /// Where HTTPS is.
     pub addresses: Vec<std::net::SocketAddr>,
 }

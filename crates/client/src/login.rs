@@ -79,11 +79,7 @@ pub async fn meet(target: &str, finder: &impl Finder) -> Result<Introduction, Cl
     }
     let mut failure = nobody(target);
     for address in &first.addresses {
-        let address = Address {
-            host: address.ip().to_string(),
-            port: address.port(),
-        };
-        match introduce(address, Some(first.node)).await {
+        match introduce(Address::from(*address), Some(first.node)).await {
             Ok(introduction) => return Ok(introduction),
             Err(error) => failure = error,
         }
@@ -96,14 +92,14 @@ fn nobody(target: &str) -> ClientError {
         Kind::Unreachable,
         format!("no node called `{target}` is seen in this network"),
     )
-    .hint("sign in by its address: cumulet login https://HOST:PORT")
+    .hint("`cumulet discover` lists those that are; or sign in by its address: cumulet login https://HOST:PORT")
 }
 
 async fn introduce(
     address: Address,
     expected: Option<NodeId>,
 ) -> Result<Introduction, ClientError> {
-    let mut connection = Connection::open(&address, address.to_string()).await?;
+    let mut connection = Connection::open(&address, address.authority()).await?;
     let identity = Identity::ask(&mut connection).await?;
     if let Some(expected) = expected
         && expected != identity.id

@@ -1,6 +1,7 @@
 //! Addresses: of a node (`https://home.example:8443`), and of something on it (`home:/Photos`).
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -31,6 +32,34 @@ impl Address {
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
         text.contains("://") || text.contains('.') || text.contains(':') || text == "localhost"
+    }
+}
+
+impl From<SocketAddr> for Address {
+    /// A link-local address of IPv6 keeps its interface (`fe80::1%2`, RFC 4007 section 11).
+    fn from(address: SocketAddr) -> Self {
+        let host = match address {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip().to_string(),
+        };
+        Self {
+            host,
+            port: address.port(),
+        }
+    }
+}
+
+impl Address {
+    /// The host without the interface of this computer, which means nothing to others.
+    pub(crate) fn bare_host(&self) -> &str {
+        self.host.split('%').next().unwrap_or(&self.host)
+    }
+
+    /// What goes into `Host`.
+    pub(crate) fn authority(&self) -> String {
+        let host = self.bare_host().to_owned();
+        let port = self.port;
+        Self { host, port }.to_string()
     }
 }
 
@@ -180,6 +209,16 @@ mod tests {
             assert!(error.message.contains(why), "{text}: {error}");
             assert_eq!(error.kind, Kind::Input);
         }
+    }
+
+    #[test]
+    fn a_link_local_address_keeps_its_interface_to_itself() {
+        let scoped = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 8443, 0, 2);
+        let address = Address::from(SocketAddr::V6(scoped));
+        assert_eq!(address.host, "fe80::1%2");
+        assert_eq!(address.authority(), "[fe80::1]:8443");
+        let plain = Address::from("192.168.1.5:8443".parse::<SocketAddr>().unwrap());
+        assert_eq!(plain.to_string(), plain.authority());
     }
 
     #[test]

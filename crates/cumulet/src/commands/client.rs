@@ -1,8 +1,12 @@
 //! This computer as a client of a node elsewhere: login, ls, get, put.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use client::{ClientError, Credentials, Fetch, Finder, Found, Home, Introduction, Logins, Store};
+use links::discovery::{self, Sighting};
 use node::{Failure, Kind};
-use protocol::{ByteSize, NodeName};
+use protocol::{ByteSize, NodeId, NodeName};
 use serde_json::json;
 
 use super::Outcome;
@@ -23,12 +27,41 @@ pub(crate) async fn run(wish: Client, json: bool) -> Result<Outcome, Failure> {
     }
 }
 
-/// Looks for nodes in this network.
+/// How long answers are waited for when a node is looked for in this network (R21: 5 s at most).
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Looks for nodes in this network (mDNS). What they announce proves nothing; `client` has them prove
+/// who they are before it says anything.
 struct Nearby;
 
 impl Finder for Nearby {
-    async fn find(&self, _name: &str) -> Result<Vec<Found>, ClientError> {
-        Ok(Vec::new())
+    async fn find(&self, name: &str) -> Result<Vec<Found>, ClientError> {
+        let wanted = name.parse::<NodeId>().ok();
+        let seen = discovery::look_around(LOOK).await;
+        let seen = seen.unwrap_or_else(|error| {
+            // Not every network lets one listen; the addresses that are known remain.
+            tracing::warn!(%error, "this network cannot be searched for nodes");
+            Vec::new()
+        });
+        let found = seen.into_iter().filter(|sighting| match wanted {
+            Some(id) => sighting.node == id,
+            None => sighting
+                .name
+                .as_ref()
+                .is_some_and(|own| own.as_str().eq_ignore_ascii_case(name)),
+        });
+        Ok(found.map(found_at).collect())
+    }
+}
+
+fn found_at(sighting: Sighting) -> Found {
+    let https = |mut address: SocketAddr| {
+        address.set_port(sighting.https_port);
+        address
+    };
+    Found {
+        node: sighting.node,
+        addresses: sighting.addresses.into_iter().map(https).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use testing::{Child, Client, Node, Outcome, PASSWORD, wait_until};
+use testing::{Child, Client, Family, Lan, Node, Outcome, PASSWORD, wait_until};
 
 use crate::accounts::{code, signed_in};
 use crate::scene::{alice_at_home, at, cloud};
@@ -24,17 +24,28 @@ const NAMES: [&str; 4] = [
 /// A computer with a home of its own.
 struct Laptop {
     home: tempfile::TempDir,
+    /// How a program is started in its network.
+    under: Vec<String>,
 }
 
 impl Laptop {
     fn new() -> Self {
-        let home = tempfile::TempDir::new().unwrap();
-        Self { home }
+        Self::under(&[])
+    }
+
+    fn under(words: &[&str]) -> Self {
+        Self {
+            home: tempfile::TempDir::new().unwrap(),
+            under: words.iter().map(|word| (*word).to_owned()).collect(),
+        }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cumulet"));
+        let program = env!("CARGO_BIN_EXE_cumulet").to_owned();
+        let words = [&self.under[..], &[program]].concat();
+        let mut command = Command::new(&words[0]);
         command
+            .args(&words[1..])
             .args(arguments)
             .current_dir(self.home.path())
             .env("HOME", self.home.path())
@@ -503,4 +514,48 @@ fn a_password_that_was_taken_back_is_told_and_a_node_that_is_away_too() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[test]
+fn r78_a_laptop_signs_in_by_name_and_finds_home_again_wherever_it_moved() {
+    for family in [Family::V4, Family::V6] {
+        let Some(lan) = Lan::new(2, family) else {
+            return;
+        };
+        let listen = match family {
+            Family::V6 => "[::]:0",
+            Family::V4 | Family::Both => "0.0.0.0:0",
+        };
+        let mut node = Node::of(env!("CARGO_BIN_EXE_cumulet"))
+            .under(&lan.on(0))
+            .listen(listen)
+            .https_only()
+            .mdns()
+            .arg("--name")
+            .arg("attic")
+            .start();
+        node.cli_with_input(
+            &["user", "add", "alice", "--owner", "--password-stdin"],
+            PASSWORD,
+        )
+        .ok();
+        let (laptop, id) = (Laptop::under(&lan.on(1)), id_of(&node));
+        let words = ["--user", "alice", "--password-stdin", "--id", &id];
+        laptop
+            .run_with_input(&[&["login", "attic"], &words[..]].concat(), PASSWORD)
+            .ok();
+        std::fs::write(laptop.path("file"), "hello").unwrap();
+        laptop.run(&["put", "file", "attic:/"]).ok();
+        let before = laptop.run(&["logins", "--json"]).json()[0]["address"].clone();
+        // Another port, and the old one is nobody's: the login is the node's, not an address's.
+        node.stop();
+        laptop.refused(&["ls", "attic:/"], 3, &["cannot reach `attic`"]);
+        node.start();
+        let listed = laptop.run(&["ls", "attic:/"]).ok();
+        assert!(listed.contains("file"), "{listed}");
+        let after = laptop.run(&["logins", "--json"]).json()[0]["address"].clone();
+        assert_ne!(before, after);
+        let nobody = [&["login", "cellar"], &words[..]].concat();
+        laptop.refused(&nobody, 3, &["no node called `cellar`", "cumulet discover"]);
+    }
 }
