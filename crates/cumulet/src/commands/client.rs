@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use client::{ClientError, Credentials, Fetch, Finder, Found, Home, Introduction, Logins, Store};
-use links::discovery::{self, Sighting};
+use links::discovery::{DiscoveryError, Event, Lan, Sighting};
 use node::{Failure, Kind};
 use protocol::{ByteSize, NodeId, NodeName};
 use serde_json::json;
@@ -27,8 +27,10 @@ pub(crate) async fn run(wish: Client, json: bool) -> Result<Outcome, Failure> {
     }
 }
 
-/// How long answers are waited for when a node is looked for in this network (R21: 5 s at most).
-const LOOK: Duration = Duration::from_secs(3);
+/// A node is listed 5 s after its start at the latest (R21); so long it is looked for, and a little more.
+const LOOK: Duration = Duration::from_secs(6);
+/// Once one of a name is seen, another of the same name has this time to show itself.
+const NAMESAKE: Duration = Duration::from_millis(1500);
 
 /// Looks for nodes in this network (mDNS). What they announce proves nothing; `client` has them prove
 /// who they are before it says anything.
@@ -36,22 +38,45 @@ struct Nearby;
 
 impl Finder for Nearby {
     async fn find(&self, name: &str) -> Result<Vec<Found>, ClientError> {
-        let wanted = name.parse::<NodeId>().ok();
-        let seen = discovery::look_around(LOOK).await;
-        let seen = seen.unwrap_or_else(|error| {
+        let found = look_for(name).await.unwrap_or_else(|error| {
             // Not every network lets one listen; the addresses that are known remain.
             tracing::warn!(%error, "this network cannot be searched for nodes");
             Vec::new()
         });
-        let found = seen.into_iter().filter(|sighting| match wanted {
-            Some(id) => sighting.node == id,
-            None => sighting
-                .name
-                .as_ref()
-                .is_some_and(|own| own.as_str().eq_ignore_ascii_case(name)),
-        });
-        Ok(found.map(found_at).collect())
+        Ok(found.into_iter().map(found_at).collect())
     }
+}
+
+/// Nodes with this id or name.
+async fn look_for(name: &str) -> Result<Vec<Sighting>, DiscoveryError> {
+    let wanted = name.parse::<NodeId>().ok();
+    let mut lan = Lan::open(None)?;
+    let mut seen: Vec<Sighting> = Vec::new();
+    let mut until = tokio::time::Instant::now() + LOOK;
+    while let Ok(event) = tokio::time::timeout_at(until, lan.next()).await {
+        match event? {
+            Event::Found(sighting) => {
+                let is_named = |own: &NodeName| own.as_str().eq_ignore_ascii_case(name);
+                let fits = match wanted {
+                    Some(id) => sighting.node == id,
+                    None => sighting.name.as_ref().is_some_and(is_named),
+                };
+                if !fits {
+                    continue;
+                }
+                seen.retain(|other| other.node != sighting.node);
+                seen.push(sighting);
+                if wanted.is_some() {
+                    break;
+                }
+                until = until.min(tokio::time::Instant::now() + NAMESAKE);
+            }
+            Event::Goodbye(node) => seen.retain(|other| other.node != node),
+            Event::Alive(_) => {}
+        }
+    }
+    lan.close().await;
+    Ok(seen)
 }
 
 fn found_at(sighting: Sighting) -> Found {
