@@ -27,6 +27,7 @@ mod process;
 mod require;
 mod trust;
 mod wire;
+mod wires;
 
 pub use center::Center;
 pub use client::{Client, Reply, Request};
@@ -40,3 +41,4 @@ pub use postgres::Postgres;
 pub use process::{Child, cpu_ticks, open_files, resident_kib, run, wait_until};
 pub use require::{require, require_all, require_root};
 pub use wire::Wire;
+pub use wires::Wires;

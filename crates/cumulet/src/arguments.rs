@@ -40,6 +40,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
         timeout: u64,
     },
+    /// List the nodes that this one has links to, or add, pin and forget some
+    Neighbors(Neighbors),
+    /// Find a node by its name or id, without a server in the middle; exit code 1 if nobody knows it
+    Find(Find),
     /// Manage the people of this node
     #[command(subcommand)]
     User(User),
@@ -121,6 +125,9 @@ pub(crate) struct Serve {
     /// The node's name on the network [default: the computer's name]
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Keep links to at most so many other nodes [default: 32]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) max_neighbors: Option<u16>,
     /// Neither announce the node on the home network nor look for others there
     #[arg(long)]
     pub(crate) no_mdns: bool,
@@ -193,6 +200,54 @@ pub(crate) enum CenterCommand {
         #[command(flatten)]
         consent: Consent,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Neighbors {
+    /// What to do; without it they are listed
+    #[command(subcommand)]
+    pub(crate) change: Option<NeighborsChange>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NeighborsChange {
+    /// Call a node and keep a link to it
+    Add {
+        /// ID@HOST:PORT, as `cumulet status` shows there
+        address: String,
+    },
+    /// Prefer a node to all others
+    Pin {
+        /// Its id, or its name if it is a neighbor
+        node: String,
+    },
+    /// Prefer it no longer
+    Unpin {
+        /// Its id or name
+        node: String,
+    },
+    /// Forget a node until it is heard of again
+    Forget {
+        /// Its id or name
+        node: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Find {
+    /// Name or id of a node
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) what: String,
+    /// Ask at most so many links away
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) max_hops: u16,
+    /// Answer after so many seconds at the latest
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub(crate) deadline: f64,
+    /// Also ask the node what it offers to this one
+    #[arg(long)]
+    pub(crate) services: bool,
 }
 
 #[derive(Debug, Args)]

@@ -430,10 +430,11 @@ async fn accept_links(
             continue;
         }
         let proven = incoming.remote_addr_validated();
-        let from = match incoming.remote_addr() {
-            IncomingAddr::Ip(address) => address.ip(),
-            // Relays prove ids to each other; all that come by one share its bucket.
-            _ => IpAddr::from([0_u8; 4]),
+        // Relays prove ids to each other; all that come by one share its bucket.
+        let from = if let IncomingAddr::Ip(address) = incoming.remote_addr() {
+            address.ip()
+        } else {
+            IpAddr::from([0_u8; 4])
         };
         match gate.knock(from, proven, handshakes.len(), Instant::now()) {
             Knock::Ignore => incoming.ignore(),

@@ -16,6 +16,7 @@ pub mod discovery;
 mod endpoint;
 mod error;
 mod link;
+pub mod neighborhood;
 mod protocol;
 mod router;
 mod stream;

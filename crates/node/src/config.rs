@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use protocol::message::presence::Visible;
 use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 
@@ -62,6 +63,10 @@ pub struct Config {
     pub beat: Duration,
     /// After so many missed beats in a row a node is gone.
     pub beats_missed: u32,
+    /// Other nodes that this one keeps links to.
+    pub neighbors_max: usize,
+    /// To whom others may give this node's addresses.
+    pub visibility: Visible,
 }
 
 impl Default for Config {
@@ -87,6 +92,8 @@ impl Default for Config {
             hidden: false,
             beat: Duration::from_secs(15),
             beats_missed: 3,
+            neighbors_max: 32,
+            visibility: Visible::Everybody,
         }
     }
 }
@@ -274,6 +281,30 @@ pub const KEYS: &[Key] = &[
         read: |c, v| v.number(1, 100).map(|n| c.beats_missed = n),
         show: |c| c.beats_missed.to_string(),
     },
+    Key {
+        name: "neighbors_max",
+        unit: "nodes, 1 to 256",
+        reason: "links to other nodes that are kept open to find others; each costs a small packet every 5 s (`--max-neighbors`)",
+        read: |c, v| v.number(1, 256).map(|n| c.neighbors_max = n),
+        show: |c| c.neighbors_max.to_string(),
+    },
+    Key {
+        name: "visibility",
+        unit: "\"everybody\", \"friends\" or \"nobody\"",
+        reason: "to whom other nodes may tell where this one is: with \"friends\" to its friends and theirs, with \"nobody\" only who knows its address reaches it",
+        read: |c, v| {
+            v.text()
+                .and_then(|t| visibility(&t))
+                .map(|v| c.visibility = v)
+        },
+        show: |c| {
+            quoted(match c.visibility {
+                Visible::Everybody => "everybody",
+                Visible::FriendsOfFriends => "friends",
+                Visible::Nobody => "nobody",
+            })
+        },
+    },
 ];
 
 /// Why a configuration cannot be used. Each message names the file, and the line where there is one.
@@ -396,6 +427,15 @@ pub fn listen_address(text: &str, default_port: u16) -> Result<SocketAddr, Strin
         .or_else(|_| text.trim_matches(['[', ']']).parse().map(|ip: IpAddr| (ip, default_port).into()))
         .or_else(|_| text.trim_start_matches(':').parse().map(|port: u16| (any, port).into()))
         .map_err(|_| format!("`{text}` is no address: write ADDRESS:PORT such as 0.0.0.0:8443 or [::1]:8080, or a port"))
+}
+
+fn visibility(text: &str) -> Result<Visible, String> {
+    match text {
+        "everybody" => Ok(Visible::Everybody),
+        "friends" => Ok(Visible::FriendsOfFriends),
+        "nobody" => Ok(Visible::Nobody),
+        _ => Err("must be \"everybody\", \"friends\" or \"nobody\"".into()),
+    }
 }
 
 fn unset() -> String {

@@ -11,6 +11,8 @@ pub struct Ready {
     pub https: String,
     /// `http://HOST:PORT`
     pub http: Option<String>,
+    /// `quic://HOST:PORT`, where other nodes reach it.
+    pub quic: Option<String>,
     /// Where others on the home network may reach it, the best first.
     pub addresses: Vec<String>,
     /// The node's identity.
@@ -30,7 +32,7 @@ impl Ready {
                 "event": "ready",
                 "https": self.https,
                 "http": self.http,
-                "quic": null,
+                "quic": self.quic,
                 "id": self.id,
                 "fingerprint": self.fingerprint,
                 "setup_url": self.setup_url,
@@ -106,6 +108,7 @@ mod tests {
         Ready {
             https: "https://192.168.1.5:8443".into(),
             http: None,
+            quic: None,
             addresses: vec!["https://home.local:8443".into()],
             id: "ab".repeat(32),
             fingerprint: vec!["AB"; 32].join(":"),

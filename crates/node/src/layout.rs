@@ -5,6 +5,8 @@
 //! <state>/catalog.db       the database
 //! <state>/keys/node.key    256 bits, hexadecimal, 0600
 //! <state>/tls/             key.pem (0600), cert.pem, certificate.toml, spki.sig
+//! <state>/record-seq       number of the last record of this node, decimal
+//! <state>/neighbors.json   nodes that were met
 //! <state>/lock             flock; held while a node runs or a command works without one
 //! <state>/admin.sock       0600, HTTP
 //! <state>/volume           the served folder, if the state lies apart from it

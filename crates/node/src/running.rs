@@ -6,6 +6,7 @@ use protocol::Timestamp;
 
 use crate::certificate::Certificate;
 use crate::cluster::Discovery;
+use crate::cluster::Neighbors;
 use crate::connection::Entrance;
 use crate::modules::Modules;
 
@@ -24,6 +25,8 @@ pub struct Running {
     pub(crate) entrance: Arc<Entrance>,
     /// Friends, for commands.
     pub(crate) friends: crate::cluster::Friends,
+    /// Other nodes.
+    pub(crate) neighbors: Neighbors,
     /// Set once the modules are started; they need what is above.
     pub(crate) modules: OnceLock<Arc<Modules>>,
     /// Who is nearby; `None` if the home network is not to be told or heard.

@@ -32,6 +32,9 @@ use crate::{tls, workers};
 /// After the modules have stopped, the rest may take this long; all of it stays below 8 s.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(1500);
 
+/// A port that is free for TCP is tried so often for UDP too.
+const PORT_TRIES: usize = 16;
+
 /// What the command line says about a node that shall run. `None` leaves it to `cumulet.toml`.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -53,6 +56,8 @@ pub struct Options {
     pub beat: Option<Duration>,
     /// After so many missed beats a node is gone.
     pub beats_missed: Option<u32>,
+    /// Other nodes that it keeps links to, at most.
+    pub neighbors_max: Option<usize>,
 }
 
 impl Options {
@@ -64,6 +69,7 @@ impl Options {
         config.mdns &= !self.no_mdns;
         config.beat = self.beat.unwrap_or(config.beat);
         config.beats_missed = self.beats_missed.unwrap_or(config.beats_missed);
+        config.neighbors_max = self.neighbors_max.unwrap_or(config.neighbors_max);
     }
 }
 
@@ -150,13 +156,13 @@ impl Node {
             }
         });
         let certificate = Arc::new(certificate.await?);
-        let https = Arc::new(bind(config.listen, Door::Https, "--listen")?);
+        let https = Arc::new(bind_both(config.listen)?);
         let http = config
             .http
             .map(|address| bind(address, Door::Http, "--http").map(Arc::new))
             .transpose()?;
         let https_url = format!("https://{}", reachable(https.address(), &addresses));
-        let cluster = Cluster::open(state, &name, https.address()).await;
+        let cluster = Cluster::open(state, &name, https.address(), &addresses).await?;
         let started = state.now();
         let view = Arc::new(PagesView {
             state: Arc::clone(state),
@@ -179,6 +185,7 @@ impl Node {
             },
             status: Arc::clone(&view) as Arc<dyn web::StatusSource>,
             friends: Arc::new(cluster.friends.clone()),
+            cluster: Arc::new(cluster.neighbors.clone()),
         };
         let router = web::router(Arc::new(app));
         cluster.friends.open_door(router.clone());
@@ -197,7 +204,7 @@ impl Node {
                 stall: config.stall_timeout,
             },
         });
-        let discovery = Discovery::of(state, &name, https.address());
+        let discovery = Discovery::of(state, &name, https.address(), &cluster.neighbors);
         if let Some(discovery) = &discovery {
             cluster.friends.look_around(discovery.clone());
         }
@@ -211,6 +218,7 @@ impl Node {
             certificate,
             entrance,
             friends: cluster.friends.clone(),
+            neighbors: cluster.neighbors.clone(),
             modules: OnceLock::new(),
             discovery,
         });
@@ -276,6 +284,10 @@ impl Node {
         Ready {
             https: self.running.https_url.clone(),
             http: self.running.http_url.clone(),
+            quic: self.cluster.quic().map(|port| {
+                let at = SocketAddr::new(self.https.address().ip(), port);
+                format!("quic://{}", reachable(at, &self.addresses))
+            }),
             addresses,
             id: self.state.secret.id().to_string(),
             fingerprint: self.running.certificate.fingerprint(),
@@ -288,6 +300,18 @@ fn bind(address: SocketAddr, door: Door, option: &str) -> anyhow::Result<Listene
     Listener::bind(address, door).with_context(|| {
         format!("cannot listen on {address}; another program may have the port, choose one with {option} ADDRESS:PORT")
     })
+}
+
+/// HTTPS, at a port whose number is free for QUIC too if the system chooses it.
+fn bind_both(address: SocketAddr) -> anyhow::Result<Listener> {
+    for _ in 0..PORT_TRIES {
+        let https = bind(address, Door::Https, "--listen")?;
+        let udp = std::net::UdpSocket::bind(https.address());
+        if address.port() != 0 || udp.is_ok() {
+            return Ok(https);
+        }
+    }
+    bind(address, Door::Https, "--listen")
 }
 
 /// The address to print for a listener: itself, or for "everywhere" the best one of this computer.

@@ -16,6 +16,7 @@ mod asker;
 mod assets;
 mod body;
 mod call;
+mod cluster;
 mod content;
 mod cookies;
 mod dispatch;
@@ -42,6 +43,10 @@ use files::Files;
 use protocol::{Clock, NodeId, NodeSecret};
 use sharing::{Place, Sharing};
 
+pub use cluster::{
+    ClusterSource, ClusterTrouble, FoundReport, NeighborPath, NeighborReport, NeighborState,
+    OfferReport, Pending, SearchReport,
+};
 pub use content::FileRange;
 pub use dispatch::router;
 pub use friends::{FriendReach, NotAccepted, Promise, Unreached};
@@ -68,6 +73,8 @@ pub struct App {
     pub status: Arc<dyn StatusSource>,
     /// The nodes of friends.
     pub friends: Arc<dyn FriendReach>,
+    /// Other nodes.
+    pub cluster: Arc<dyn ClusterSource>,
 }
 
 /// Facts about the node that pages show or answers depend on.

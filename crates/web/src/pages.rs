@@ -7,6 +7,7 @@
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod change;
+pub(crate) mod cluster;
 pub(crate) mod done;
 pub(crate) mod file;
 pub(crate) mod folder;

@@ -173,6 +173,7 @@ const ADMIN_PAGES: &[Route] = rows! { Page:
     "POST" ["/admin/people/{name}/reset"] NODE_MANAGE Route => pages::admin::reset_person;
     "POST" ["/admin/people/{name}/role"] NODE_MANAGE Route => pages::admin::set_role;
     "POST" ["/admin/people/{name}/remove"] NODE_MANAGE Route => pages::admin::remove_person;
+    "GET" ["/cluster"] NODE_SEE Route => pages::cluster::show;
     "GET" ["/admin/audit"] NODE_SEE Route => pages::admin::show_audit;
     "GET" ["/admin/audit/export"] NODE_SEE Route => pages::admin::export;
 };

@@ -9,6 +9,7 @@ mod consent;
 mod content;
 mod discover;
 mod friends;
+mod neighbors;
 mod people;
 pub(crate) mod serve;
 mod spaces;
@@ -106,6 +107,8 @@ impl Wish {
             | Command::Center(_)
             | Command::Status
             | Command::Discover { .. }
+            | Command::Neighbors(_)
+            | Command::Find(_)
             | Command::AppPassword(_)
             | Command::Quota(_)
             | Command::Bind(_)
@@ -129,6 +132,8 @@ impl Wish {
         let secret = self.secret;
         let outcome = match self.command {
             Command::Status => care::status(console).await,
+            Command::Neighbors(wish) => neighbors::neighbors(console, wish).await,
+            Command::Find(wish) => neighbors::find(console, wish).await,
             Command::User(user) => people::user(console, user, secret).await,
             Command::AppPassword(wish) => people::app_password(console, wish).await,
             Command::Space(wish) => spaces::space(console, wish).await,

@@ -28,6 +28,7 @@ pub(crate) fn run(serve: Serve, state: Option<PathBuf>, json: bool) -> Result<u8
         no_mdns: serve.no_mdns,
         beat: serve.beat.map(Duration::from_secs),
         beats_missed: serve.beats_missed,
+        neighbors_max: serve.max_neighbors.map(usize::from),
         folder: serve.folder,
         state,
     };

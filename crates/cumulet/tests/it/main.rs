@@ -21,6 +21,7 @@ mod browser;
 mod center;
 mod client;
 mod clients;
+mod cluster;
 mod crashes;
 mod discovery;
 mod disks;

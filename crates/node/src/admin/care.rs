@@ -51,6 +51,14 @@ pub(super) async fn status(admin: Shared) -> Answer {
         status["rss_bytes"] = json!(report::resident_bytes());
         status["connections"] = json!(connections);
         status["connections_refused"] = json!(refused);
+        let (said, heard) = running.neighbors.messages();
+        status["links"] = json!(running.neighbors.endpoint().map(|endpoint| json!({
+            "quic_port": endpoint.port(),
+            "incoming": endpoint.incoming_links(),
+            "datagrams_sent": endpoint.datagrams_sent(),
+            "lookup_messages_sent": said,
+            "lookup_messages_received": heard,
+        })));
         status["modules"] = json!(
             running
                 .modules()

@@ -10,6 +10,7 @@ pub mod care;
 mod content;
 mod failure;
 mod friends;
+pub(crate) mod neighbors;
 mod people;
 mod places;
 mod spaces;
@@ -120,6 +121,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/friends/confirm", post(friends::confirm))
         .route("/v1/friends/change", post(friends::change))
         .route("/v1/friends/remove", post(friends::remove))
+        .route("/v1/neighbors", get(neighbors::list))
+        .route("/v1/neighbors/pin", post(neighbors::pin))
+        .route("/v1/neighbors/add", post(neighbors::add))
+        .route("/v1/neighbors/forget", post(neighbors::forget))
+        .route("/v1/find", post(neighbors::find))
         .route("/v1/links", get(content::links))
         .route("/v1/links/add", post(content::add_link))
         .route("/v1/links/revoke", post(content::revoke_link))

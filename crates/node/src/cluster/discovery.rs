@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use links::discovery::{Disguise, Lan, Nearby, Presented, Surroundings, Watcher};
+use links::neighborhood::Candidate;
 use peers::presence::{Beat, Presence};
 use protocol::announcement::{FriendSecret, Tag, recognize};
 use protocol::{NodeId, NodeName};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use sharing::FriendState;
 use tokio::time::MissedTickBehavior;
 
+use super::Neighbors;
 use crate::modules::{Module, Progress, Task};
 use crate::state::State;
 
@@ -32,6 +34,8 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 pub(crate) struct Discovery {
     state: Arc<State>,
     around: Arc<Surroundings>,
+    around: Arc<Neighborhood>,
+    neighbors: Neighbors,
     presented: Presented,
     beat: Beat,
 }
@@ -39,7 +43,12 @@ pub(crate) struct Discovery {
 impl Discovery {
     /// Discovery for the node called `name` that listens on `https`; `None` if it shall not be
     /// announced or cannot be reached from elsewhere.
-    pub(crate) fn of(state: &Arc<State>, name: &str, https: SocketAddr) -> Option<Self> {
+    pub(crate) fn of(
+        state: &Arc<State>,
+        name: &str,
+        https: SocketAddr,
+        neighbors: &Neighbors,
+    ) -> Option<Self> {
         let config = &state.config;
         if !config.mdns || https.ip().is_loopback() {
             return None;
@@ -60,6 +69,7 @@ impl Discovery {
         Some(Self {
             state: Arc::clone(state),
             around: Arc::default(),
+            neighbors: neighbors.clone(),
             presented,
             beat,
         })
@@ -105,7 +115,11 @@ impl Discovery {
         let mut look = tokio::time::interval(FRIENDS_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let count = list.borrow_and_update().len();
+            let near = list.borrow_and_update().clone();
+            for node in &near {
+                self.neighbors.meet(candidate(node));
+            }
+            let count = near.len();
             task.progress((count > 0).then(|| Progress {
                 what: format!("{count} nearby"),
                 done: count as u64,
@@ -181,6 +195,16 @@ fn recognizing(
     move |tags, label| {
         let friends = friends.iter().map(|(node, secret)| (*node, secret));
         recognize(tags, label, today(&state), friends)
+    }
+}
+
+/// Where the node says that it listens for QUIC; its key is proven when it is called.
+fn candidate(near: &Nearby) -> Candidate {
+    let sighting = &near.sighting;
+    Candidate {
+        id: sighting.node,
+        addresses: sighting.addresses.clone(),
+        name: sighting.name.as_ref().map(ToString::to_string),
     }
 }
 

@@ -2,21 +2,28 @@
 //!
 //! One [`links::Endpoint`] at the port of HTTPS. [`pairing`] makes friends, [`door`] serves them,
 //! [`dial`] asks them, [`tally`] counts what is given and taken. [`Friends`] is all of that for
-//! pages and commands. [`Discovery`] knows who is on the home network.
+//! pages and commands. [`Discovery`] knows who is on the home network, [`Neighbors`] keeps links to
+//! other nodes and finds nodes without a server in the middle. A node whose UDP port is taken
+//! serves its own people all the same, and its module `links` says why it is alone.
 
 mod dial;
 mod discovery;
 mod door;
 mod friends;
+mod neighbors;
+mod offers;
+mod page;
 mod pairing;
+mod record;
 mod tally;
 
 pub(crate) use discovery::Discovery;
 pub use friends::Friends;
 pub(crate) use friends::{module, remove};
+pub use neighbors::Neighbors;
 pub use pairing::Comparison;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hyper::rt::Executor;
@@ -42,62 +49,98 @@ where
 
 /// The endpoint of a running node and what it offers.
 pub(crate) struct Cluster {
-    /// `None` if the UDP port could not be opened: the node serves its own people and says so.
-    pub(crate) endpoint: Option<Endpoint>,
+    /// Without it the node is alone, for this reason.
+    endpoint: Result<Endpoint, String>,
     /// Those who are served, and asked.
     pub(crate) friends: Friends,
+    /// Those that are linked and found.
+    pub(crate) neighbors: Neighbors,
     router: Router,
 }
 
 impl Cluster {
     /// Opens UDP at the port of HTTPS.
-    pub(crate) async fn open(state: &Arc<State>, name: &str, https: SocketAddr) -> Self {
+    pub(crate) async fn open(
+        state: &Arc<State>,
+        name: &str,
+        https: SocketAddr,
+        own_addresses: &[IpAddr],
+    ) -> anyhow::Result<Self> {
         let friends = Friends::new(state, name);
-        let router = friends.serve_on(Router::default());
+        let neighbors = open_neighbors(state, name, https, own_addresses).await?;
+        let router = neighbors.serve_on(friends.serve_on(Router::default()));
         let protocols = router.protocols();
         let acquaintance = friends.acquaintance();
         let endpoint = Endpoint::bind(&state.secret, &[https], &protocols, acquaintance).await;
-        let endpoint = match endpoint {
-            Ok(endpoint) => {
-                friends.attach(endpoint.clone());
-                Some(endpoint)
-            }
-            Err(error) => {
-                tracing::error!(%error, "no links to other nodes");
-                None
-            }
-        };
-        Self {
+        if let Ok(endpoint) = &endpoint {
+            friends.attach(endpoint.clone());
+        }
+        let endpoint = endpoint.map_err(|error| {
+            tracing::error!(%error, "no links to other nodes");
+            error.to_string()
+        });
+        Ok(Self {
             endpoint,
             friends,
+            neighbors,
             router,
-        }
+        })
     }
 
     /// The modules of the cluster.
     pub(crate) fn modules(&self) -> Vec<Module> {
         let mut modules = vec![module(&self.friends)];
-        if let Some(endpoint) = &self.endpoint {
-            let (router, endpoint) = (self.router.clone(), endpoint.clone());
-            modules.push(Module::new(
-                "links",
-                "links to other nodes over QUIC",
-                move |task: Task| {
-                    let (router, endpoint) = (router.clone(), endpoint.clone());
+        let what = "links to other nodes over QUIC";
+        match &self.endpoint {
+            Ok(endpoint) => {
+                let (router, accepting) = (self.router.clone(), endpoint.clone());
+                modules.push(Module::new("links", what, move |task: Task| {
+                    let (router, endpoint) = (router.clone(), accepting.clone());
                     async move {
                         router.run(&endpoint, task.stop).await;
                         Ok(())
                     }
-                },
-            ));
+                }));
+                modules.push(self.neighbors.module(endpoint));
+            }
+            Err(why) => {
+                let why = why.clone();
+                modules.push(Module::new("links", what, move |_| {
+                    let why = why.clone();
+                    async move { anyhow::bail!("{why}; start the node again when it is free") }
+                }));
+            }
         }
         modules
     }
 
+    /// The UDP port, for the ready line.
+    pub(crate) fn quic(&self) -> Option<u16> {
+        self.endpoint.as_ref().ok().map(Endpoint::port)
+    }
+
     /// Closes all links; the others are told.
     pub(crate) async fn close(&self) {
-        if let Some(endpoint) = &self.endpoint {
+        if let Ok(endpoint) = &self.endpoint {
             endpoint.close().await;
         }
     }
+}
+
+async fn open_neighbors(
+    state: &Arc<State>,
+    name: &str,
+    https: SocketAddr,
+    own_addresses: &[IpAddr],
+) -> anyhow::Result<Neighbors> {
+    let addresses: Vec<_> = if https.ip().is_unspecified() {
+        let own = own_addresses.iter().take(protocol::ADDRESSES_MAX);
+        own.map(|ip| SocketAddr::new(*ip, https.port())).collect()
+    } else {
+        vec![https]
+    };
+    let (state, name) = (Arc::clone(state), name.to_owned());
+    let opening =
+        tokio::task::spawn_blocking(move || Neighbors::open(&state, &name, &addresses, https.port()));
+    opening.await?
 }

@@ -28,6 +28,7 @@ use crate::status::{VolumeReport, WorkerControl, WorkerReport, WorkerState};
 pub(crate) enum Tab {
     Node,
     People,
+    Cluster,
     Audit,
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn tabs(t: Language, current: Tab) -> Markup {
         nav class="tabs" aria-label=(t.text("nav-admin")) {
             (tab(Tab::Node, "/admin", t.text("admin-node")))
             (tab(Tab::People, "/admin/people", t.text("admin-people")))
+            (tab(Tab::Cluster, "/cluster", t.text("cluster-title")))
             (tab(Tab::Audit, "/admin/audit", t.text("admin-audit")))
         }
     }
@@ -153,6 +155,8 @@ fn worker_text(t: Language, name: &str) -> String {
         "lock-expiry" => t.text("work-lock-expiry"),
         "retention" => t.text("work-retention"),
         "network" => t.text("work-network"),
+        "links" => t.text("work-links"),
+        "neighbors" => t.text("work-neighbors"),
         other => other.to_owned(),
     }
 }

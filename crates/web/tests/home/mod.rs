@@ -77,6 +77,20 @@ impl web::FriendReach for Alone {
     fn cut(&self, _: NodeId) {}
 }
 
+impl web::ClusterSource for Quiet {
+    fn neighbors(
+        &self,
+    ) -> web::Pending<'_, Result<Vec<web::NeighborReport>, web::ClusterTrouble>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    fn find<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> web::Pending<'a, Result<web::SearchReport, web::ClusterTrouble>> {
+        Box::pin(async { Err(web::ClusterTrouble::Away) })
+    }
+}
+
 /// A node whose catalog lies in `folder` and whose files lie in `folder/home`.
 pub(crate) fn open(folder: &Path, clock: Clock) -> Arc<App> {
     let home = folder.join("home");
@@ -110,6 +124,7 @@ pub(crate) fn open(folder: &Path, clock: Clock) -> Arc<App> {
         secret,
         status: Arc::new(Quiet),
         friends: Arc::new(Alone),
+        cluster: Arc::new(Quiet),
     })
 }
 

@@ -1,0 +1,816 @@
+//! The owner task: the only place where the table, the lookups and the links change.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use peers::lookup::{self, Asker, FindId, KnownRecord, Linked, Lookup, Surroundings, Tuning};
+use peers::neighbors::{self, Neighbor, Table, Visibility};
+use protocol::message::lookup::{LookupMessage, Target};
+use protocol::message::presence::Visible;
+use protocol::message::services::Service;
+use protocol::{Clock, NodeId, NodeRecord, RecordError, SignedRecord};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::dialer::Dialer;
+use super::talk::{Event, Voice};
+use super::{Finding, Introduction, Order, Own, Owner, Shelf, State, View};
+use crate::{CloseCode, Endpoint, Link, NodeAddress};
+
+/// How often the links are looked at.
+const LOOK: Duration = Duration::from_millis(2500);
+/// A link gives a sign of life as often (keep-alive).
+const BEAT: Duration = Duration::from_secs(5);
+/// A neighbor that has missed so many in a row is gone (R23).
+const MISSED_MAX: u32 = 3;
+/// Neighbors are measured as often.
+const MEASURE: Duration = Duration::from_secs(60);
+/// Round-trip times that differ by less are the same.
+const NOISE: Duration = Duration::from_millis(2);
+/// A known node without a link is asked for a sign of life as often.
+const REVISIT: Duration = Duration::from_secs(300);
+/// After a link has stood, its node is not called again for so long.
+const REST: Duration = Duration::from_secs(1);
+/// With fewer active neighbors than this, nodes that were only heard of are called too.
+const FEW: usize = 8;
+/// A neighbor that broke so many rules is left alone for [`SHUN`].
+const FAULTS_MAX: u32 = 8;
+const SHUN: Duration = Duration::from_secs(600);
+/// Nodes that are shunned, the last ones.
+const SHUNNED_MAX: usize = 256;
+
+impl Owner {
+    /// Keeps the neighborhood until `stop`, then saves the table.
+    pub async fn run(mut self, endpoint: Endpoint, stop: CancellationToken) {
+        let mut keeper = Keeper::new(&mut self, endpoint);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            keeper.dial();
+            keeper.act();
+            let deadline = keeper.next_deadline();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(event) = self.told.recv() => keeper.told(event),
+                Some(order) = self.orders.recv() => keeper.order(order),
+                _ = look.tick() => keeper.look(),
+                () = sleep_until(deadline) => keeper.tick(),
+                Some(_) = keeper.tasks.join_next() => {}
+            }
+        }
+        keeper.end().await;
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Keeper {
+    endpoint: Endpoint,
+    voice: Voice,
+    clock: Clock,
+    shelf: Arc<dyn Shelf>,
+    counters: Arc<super::Counters>,
+    begun: Instant,
+    size: neighbors::Size,
+    table: Table,
+    lookup: Lookup,
+    dialer: Dialer,
+    /// Whom to call, best first; made anew when `stale`.
+    wanted: Vec<NodeId>,
+    stale: bool,
+    links: BTreeMap<NodeId, Vec<Standing>>,
+    linked: Vec<Linked>,
+    notes: HashMap<NodeId, Note>,
+    finds: HashMap<FindId, mpsc::Sender<Finding>>,
+    next_find: FindId,
+    tasks: JoinSet<()>,
+    measured: Instant,
+}
+
+/// A lookup link that stands.
+struct Standing {
+    link: Link,
+    ours: bool,
+    outbox: mpsc::Sender<LookupMessage>,
+    since: Instant,
+    received: u64,
+    heard: Instant,
+}
+
+/// What is known of a node beside the table; not kept.
+#[derive(Default)]
+struct Note {
+    version: Option<String>,
+    digest: Option<[u8; 8]>,
+    services: Option<Vec<Service>>,
+    trouble: Option<String>,
+    faults: u32,
+    shunned_until: Option<Instant>,
+}
+
+impl Keeper {
+    fn new(owner: &mut Owner, endpoint: Endpoint) -> Self {
+        let settings = &mut owner.settings;
+        let saved = std::mem::take(&mut settings.saved);
+        let seed = settings.seed;
+        let [a, b, c, d, e, f, g, h, ..] = seed;
+        Self {
+            voice: owner.voice.clone(),
+            clock: Arc::clone(&settings.clock),
+            shelf: Arc::clone(&settings.shelf),
+            counters: Arc::clone(&owner.counters),
+            begun: Instant::now(),
+            size: settings.size,
+            table: Table::new(endpoint.id(), settings.size, saved),
+            lookup: Lookup::new(seed, Tuning::default()),
+            dialer: Dialer::new(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+            wanted: Vec::new(),
+            stale: true,
+            links: BTreeMap::new(),
+            linked: Vec::new(),
+            notes: HashMap::new(),
+            finds: HashMap::new(),
+            next_find: 0,
+            tasks: JoinSet::new(),
+            measured: Instant::now(),
+            endpoint,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn order(&mut self, order: Order) {
+        let now = self.now();
+        self.stale = true;
+        match order {
+            Order::Meet(candidate) => {
+                if candidate.id != self.endpoint.id() && !self.links.contains_key(&candidate.id) {
+                    let mut addresses = candidate.addresses;
+                    addresses.truncate(protocol::ADDRESSES_MAX);
+                    self.dialer.hint(now, candidate.id, addresses);
+                }
+            }
+            Order::Friend(node, friend) => {
+                self.known(neighbors::Event::Friend { node, friend });
+                self.relink();
+            }
+            Order::Pin(node, pinned) => self.known(neighbors::Event::Pinned { node, pinned }),
+            Order::Forget(node, reply) => {
+                let known = self.table.get(node).is_some();
+                self.known(neighbors::Event::Forget(node));
+                self.dialer.forget(node);
+                self.notes.remove(&node);
+                let _ = reply.send(known);
+            }
+            Order::List(reply) => {
+                let _ = reply.send(self.list());
+            }
+            Order::Find(target, limits, findings) => {
+                self.next_find += 1;
+                self.finds.insert(self.next_find, findings);
+                self.seek(lookup::Event::Find {
+                    find: self.next_find,
+                    target,
+                    limits,
+                });
+            }
+        }
+    }
+
+    fn told(&mut self, event: Event) {
+        match event {
+            Event::Said { from, message } => {
+                self.counters.heard.fetch_add(1, Ordering::Relaxed);
+                if self.links.contains_key(&from) {
+                    self.seek(lookup::Event::Received { from, message });
+                }
+            }
+            Event::Linked {
+                link,
+                ours,
+                introduction,
+                outbox,
+            } => self.stands(link, ours, introduction, outbox),
+            Event::NotLinked { node, why } => {
+                tracing::debug!(%node, %why, "a call failed");
+                self.stale = true;
+                self.dialer.failed(self.now(), node);
+                if self.links.contains_key(&node) {
+                    return;
+                }
+                if self.table.get(node).is_some() {
+                    self.note(node).trouble = Some(why);
+                    self.known(neighbors::Event::Gone(node));
+                } else if self.dialer.failures(&node) > 4 {
+                    self.dialer.forget(node);
+                }
+            }
+            Event::Pinged { introduction, rtt } => {
+                let node = introduction.record.node;
+                self.stale = true;
+                self.dialer.answered(self.now(), node, REVISIT);
+                self.met(introduction, Some(rtt));
+            }
+            Event::Renewed(introduction) => self.met(introduction, None),
+            Event::Offers { node, services } => {
+                let note = self.note(node);
+                note.services = Some(services.offers);
+            }
+            Event::Ended { link, why } => self.ended(&link, why),
+        }
+    }
+
+    fn stands(
+        &mut self,
+        link: Link,
+        ours: bool,
+        introduction: Introduction,
+        outbox: mpsc::Sender<LookupMessage>,
+    ) {
+        let node = link.peer();
+        self.stale = true;
+        if ours {
+            self.dialer.answered(self.now(), node, REST);
+        }
+        let shunned = self.notes.get(&node).and_then(|note| note.shunned_until);
+        if shunned.is_some_and(|until| until > Instant::now()) {
+            link.close(CloseCode::NotAllowed, "too many answers that were none");
+            return;
+        }
+        tracing::debug!(%node, ours, "a neighbor is linked");
+        let rtt = link.rtt();
+        self.links.entry(node).or_default().push(Standing {
+            received: link.datagrams().1,
+            link,
+            ours,
+            outbox,
+            since: Instant::now(),
+            heard: Instant::now(),
+        });
+        self.note(node).trouble = None;
+        self.met(introduction, Some(rtt));
+        self.one_link_each(node);
+        self.bound_links(node);
+        self.relink();
+    }
+
+    /// Two nodes that call each other at the same time keep the link of the smaller id; both sides
+    /// decide alike.
+    fn one_link_each(&mut self, node: NodeId) {
+        let me = self.endpoint.id();
+        let Some(links) = self.links.get_mut(&node) else {
+            return;
+        };
+        let of_smaller = |standing: &Standing| standing.ours == (me < node);
+        if links.len() > 1 && links.iter().any(of_smaller) {
+            links.retain(|standing| {
+                let keep = of_smaller(standing);
+                if !keep {
+                    standing.link.close(CloseCode::Done, "one link is enough");
+                }
+                keep
+            });
+            // The newest of several: an older one may be dead and not know it.
+            while links.len() > 1 {
+                links
+                    .remove(0)
+                    .link
+                    .close(CloseCode::Done, "one link is enough");
+            }
+        }
+    }
+
+    /// Others may link to this node, but not without end.
+    fn bound_links(&mut self, newest: NodeId) {
+        let wanted = self.table.get(newest).is_some_and(|known| known.active);
+        if self.links.len() > 2 * self.size.active && !wanted {
+            for standing in self.links.remove(&newest).into_iter().flatten() {
+                standing
+                    .link
+                    .close(CloseCode::Busy, "this node has all the neighbors it wants");
+            }
+        }
+    }
+
+    fn ended(&mut self, link: &Link, why: String) {
+        let node = link.peer();
+        self.stale = true;
+        let Some(links) = self.links.get_mut(&node) else {
+            return;
+        };
+        links.retain(|standing| !standing.link.is_closed() && !standing.outbox.is_closed());
+        if !links.is_empty() {
+            return;
+        }
+        self.links.remove(&node);
+        tracing::debug!(%node, %why, "a neighbor's link ended");
+        self.note(node).trouble = Some(why);
+        let now = self.now();
+        self.dialer.answered(now, node, REST);
+        self.known(neighbors::Event::Gone(node));
+        self.relink();
+    }
+
+    fn met(&mut self, introduction: Introduction, rtt: Option<Duration>) {
+        let Introduction { record, hello } = introduction;
+        let node = record.node;
+        let visibility = match hello.visible {
+            Visible::Nobody => Visibility::Hidden,
+            Visible::FriendsOfFriends => Visibility::FriendsOfFriends,
+            Visible::Everybody => Visibility::Public,
+        };
+        self.known(neighbors::Event::Met {
+            node,
+            name: record.name.clone(),
+            seq: record.seq,
+            expires_at_ms: record.expires_at_ms,
+            record: hello.record,
+        });
+        self.known(neighbors::Event::Visible { node, visibility });
+        if let Some(rtt) = rtt {
+            self.known(neighbors::Event::Measured {
+                node,
+                rtt,
+                uptime: Duration::from_secs(hello.uptime_s),
+                load_percent: hello.load_percent,
+            });
+        }
+        let digest = record.services_digest;
+        let note = self.note(node);
+        note.version = Some(hello.version);
+        if note.digest != Some(digest) && self.links.contains_key(&node) {
+            self.note(node).digest = Some(digest);
+            let to = self.address(node);
+            let (voice, endpoint) = (self.voice.clone(), self.endpoint.clone());
+            self.tasks.spawn(voice.ask_services(endpoint, to));
+        }
+    }
+
+    fn known(&mut self, event: neighbors::Event) {
+        let now = self.now();
+        self.table.handle(now, event);
+        self.stale = true;
+    }
+
+    fn seek(&mut self, event: lookup::Event) {
+        let now = self.now();
+        let own = self.voice.own.borrow();
+        let around = Around {
+            linked: &self.linked,
+            table: &self.table,
+            own: &own,
+            clock: &self.clock,
+        };
+        self.lookup.handle(now, event, &around);
+    }
+
+    /// Does what the machines want done.
+    fn act(&mut self) {
+        loop {
+            if let Some(action) = self.table.poll_action() {
+                self.stale = true;
+                self.arrange(action);
+            } else if let Some(action) = self.lookup.poll_action() {
+                self.answer(action);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn arrange(&mut self, action: neighbors::Action) {
+        match action {
+            // `dial` calls all active nodes that have no link.
+            neighbors::Action::Link(_) => {}
+            neighbors::Action::Unlink(node) => {
+                let links = self.links.get(&node).into_iter().flatten();
+                for standing in links.filter(|standing| standing.ours) {
+                    standing
+                        .link
+                        .close(CloseCode::Done, "another neighbor took the place");
+                }
+            }
+            neighbors::Action::Save => {
+                let (shelf, snapshot) = (Arc::clone(&self.shelf), self.table.snapshot());
+                self.tasks.spawn(async move {
+                    let save = tokio::task::spawn_blocking(move || shelf.save(&snapshot));
+                    let _ = save.await;
+                });
+            }
+        }
+    }
+
+    fn answer(&mut self, action: lookup::Action) {
+        match action {
+            lookup::Action::Send { to, message } => {
+                let standing = self.links.get(&to).and_then(|links| links.last());
+                if standing.is_some_and(|standing| standing.outbox.try_send(message).is_ok()) {
+                    self.counters.said.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            lookup::Action::Found {
+                find,
+                node,
+                record,
+                hops,
+                from,
+            } => {
+                let found = Finding::Found {
+                    record: node,
+                    signed: record,
+                    hops,
+                    from,
+                };
+                self.tell(find, found);
+            }
+            lookup::Action::Finished { find, outcome } => {
+                self.tell(find, Finding::Finished(outcome));
+                self.finds.remove(&find);
+            }
+            lookup::Action::FoundContacts { .. } => {}
+            lookup::Action::SearchContacts { qid, .. } => {
+                self.seek(lookup::Event::Contacts { qid, cards: None });
+            }
+            lookup::Action::Heard { node, record: _ } => {
+                let few = self.table.active().count() < FEW.min(self.size.active);
+                if few && self.table.get(node.node).is_none() {
+                    let now = self.now();
+                    self.stale = true;
+                    self.dialer.hint(now, node.node, node.addresses);
+                }
+            }
+            lookup::Action::Fault { from, fault } => self.fault(from, fault),
+        }
+    }
+
+    fn fault(&mut self, from: NodeId, fault: lookup::Fault) {
+        let note = self.note(from);
+        note.faults += 1;
+        tracing::debug!(%from, ?fault, faults = note.faults, "a neighbor broke a rule");
+        if note.faults < FAULTS_MAX {
+            return;
+        }
+        note.faults = 0;
+        note.shunned_until = Some(Instant::now() + SHUN);
+        tracing::warn!(%from, ?fault, "a neighbor broke too many rules and is left alone for 10 min");
+        for standing in self.links.remove(&from).into_iter().flatten() {
+            standing
+                .link
+                .close(CloseCode::NotAllowed, "too many answers that were none");
+        }
+        self.known(neighbors::Event::Gone(from));
+        self.relink();
+    }
+
+    fn tell(&mut self, find: FindId, finding: Finding) {
+        let gone = self
+            .finds
+            .get(&find)
+            .is_some_and(|findings| findings.try_send(finding).is_err());
+        if gone {
+            self.finds.remove(&find);
+            self.seek(lookup::Event::Abandon(find));
+        }
+    }
+
+    fn tick(&mut self) {
+        self.known(neighbors::Event::Tick);
+        self.seek(lookup::Event::Tick);
+    }
+
+    /// Counts beats and measures.
+    fn look(&mut self) {
+        let now = Instant::now();
+        for standing in self.links.values_mut().flatten() {
+            let received = standing.link.datagrams().1;
+            if received != standing.received {
+                standing.received = received;
+                standing.heard = now;
+            } else if missed_beats(standing.heard.elapsed()) >= MISSED_MAX {
+                // QUIC itself counts from its last question, 5 s later.
+                standing
+                    .link
+                    .close(CloseCode::Late, "three beats without a sign of life");
+            }
+        }
+        if now.duration_since(self.measured) >= MEASURE {
+            self.measured = now;
+            self.measure(now);
+        }
+        let given_up: Vec<_> = self
+            .finds
+            .iter()
+            .filter(|(_, findings)| findings.is_closed())
+            .map(|(find, _)| *find)
+            .collect();
+        for find in given_up {
+            self.finds.remove(&find);
+            self.seek(lookup::Event::Abandon(find));
+        }
+        self.forget_notes(now);
+        self.relink();
+    }
+
+    fn measure(&mut self, now: Instant) {
+        let measured: Vec<_> = self
+            .links
+            .iter()
+            .filter_map(|(node, links)| {
+                let standing = links.last()?;
+                let rtt = standing.link.rtt();
+                let known = self.table.get(*node)?.standing;
+                // Small changes are noise; following them would make and break links.
+                let changed = known
+                    .rtt
+                    .is_none_or(|before| before.abs_diff(rtt) > before / 4 + NOISE);
+                let uptime = known.uptime.max(now.duration_since(standing.since));
+                changed.then_some((*node, rtt, uptime, known.load_percent))
+            })
+            .collect();
+        for (node, rtt, uptime, load_percent) in measured {
+            self.known(neighbors::Event::Measured {
+                node,
+                rtt,
+                uptime,
+                load_percent,
+            });
+        }
+    }
+
+    fn forget_notes(&mut self, now: Instant) {
+        let (table, links) = (&self.table, &self.links);
+        self.notes.retain(|node, note| {
+            let shunned = note.shunned_until.is_some_and(|until| until > now);
+            shunned || links.contains_key(node) || table.get(*node).is_some()
+        });
+        while self.notes.len() > self.size.known + SHUNNED_MAX {
+            let Some(any) = self.notes.keys().next().copied() else {
+                return;
+            };
+            self.notes.remove(&any);
+        }
+    }
+
+    fn relink(&mut self) {
+        self.linked = self
+            .links
+            .iter()
+            .filter_map(|(node, links)| {
+                let standing = links.last()?;
+                let known = self.table.get(*node);
+                Some(Linked {
+                    node: *node,
+                    rtt: standing.link.rtt(),
+                    friend: known.is_some_and(|known| known.standing.friend),
+                })
+            })
+            .collect();
+    }
+
+    /// Calls those that are wanted and due.
+    fn dial(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.wanted = self.wanted();
+        }
+        let now = self.now();
+        for node in self.dialer.due(now, &self.wanted) {
+            let (to, voice) = (self.address(node), self.voice.clone());
+            let endpoint = self.endpoint.clone();
+            if self.wants_link(node) {
+                self.tasks.spawn(voice.call(endpoint, to));
+            } else {
+                self.tasks.spawn(voice.ping(endpoint, to));
+            }
+        }
+    }
+
+    fn wanted(&self) -> Vec<NodeId> {
+        let mut known: Vec<&Neighbor> = self
+            .table
+            .known()
+            .filter(|known| !self.links.contains_key(&known.node))
+            .filter(|known| known.record.is_some() || !self.dialer.hinted(&known.node).is_empty())
+            .collect();
+        known.sort_by_key(|known| {
+            let standing = known.standing;
+            (
+                !known.active,
+                !standing.pinned,
+                !standing.friend,
+                standing.rtt,
+            )
+        });
+        let hinted = self.dialer.nodes().filter(|node| {
+            self.table.get(*node).is_none()
+                && !self.links.contains_key(node)
+                && !self.dialer.hinted(node).is_empty()
+        });
+        let now = Instant::now();
+        known
+            .iter()
+            .map(|known| known.node)
+            .chain(hinted)
+            .filter(|node| {
+                let until = self.notes.get(node).and_then(|note| note.shunned_until);
+                until.is_none_or(|until| until <= now)
+            })
+            .collect()
+    }
+
+    /// A link, or only a sign of life.
+    fn wants_link(&self, node: NodeId) -> bool {
+        let known = self.table.get(node);
+        let important = known
+            .is_some_and(|known| known.active || known.standing.pinned || known.standing.friend);
+        important || self.links.len() < self.size.active
+    }
+
+    fn address(&self, node: NodeId) -> NodeAddress {
+        let mut addresses: Vec<SocketAddr> = self.dialer.hinted(&node).to_vec();
+        let mut relays = Vec::new();
+        let record = self
+            .table
+            .get(node)
+            .and_then(|known| known.record.as_ref())
+            .and_then(|record| record.open_at_any_time().ok());
+        if let Some(record) = record {
+            addresses.extend(record.addresses);
+            relays = record.relays;
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        NodeAddress {
+            id: node,
+            addresses,
+            relays,
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let call = self.dialer.next(&self.wanted);
+        let deadlines = [
+            call,
+            self.table.next_deadline(),
+            self.lookup.next_deadline(),
+        ];
+        deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|deadline| self.begun + deadline)
+    }
+
+    fn list(&self) -> Vec<View> {
+        let mut views: Vec<_> = self.table.known().map(|known| self.view(known)).collect();
+        views.sort_by_key(|view| (!view.linked, view.state != State::Seen, view.rtt, view.id));
+        views
+    }
+
+    fn view(&self, known: &Neighbor) -> View {
+        let standing = self.links.get(&known.node).and_then(|links| links.last());
+        let note = self.notes.get(&known.node);
+        let record = known
+            .record
+            .as_ref()
+            .and_then(|record| record.open_at_any_time().ok());
+        let missed = match standing {
+            Some(standing) => missed_beats(standing.heard.elapsed()),
+            None if known.present => 0,
+            None => MISSED_MAX,
+        };
+        View {
+            id: known.node,
+            name: known.name.clone(),
+            state: match (missed, standing) {
+                (0, _) => State::Seen,
+                (_, Some(_)) => State::Suspect,
+                (_, None) => State::Gone,
+            },
+            missed,
+            path: standing.map(|standing| standing.link.path()),
+            rtt: standing
+                .map(|standing| standing.link.rtt())
+                .or(known.standing.rtt),
+            version: note.and_then(|note| note.version.clone()),
+            services: note.and_then(|note| note.services.clone()),
+            pinned: known.standing.pinned,
+            friend: known.standing.friend,
+            linked: standing.is_some(),
+            addresses: record.map(|record| record.addresses).unwrap_or_default(),
+            trouble: note.and_then(|note| note.trouble.clone()),
+        }
+    }
+
+    fn note(&mut self, node: NodeId) -> &mut Note {
+        self.notes.entry(node).or_default()
+    }
+
+    async fn end(mut self) {
+        for standing in self.links.values().flatten() {
+            standing.link.close(CloseCode::GoingAway, "the node stops");
+        }
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+        let (shelf, snapshot) = (self.shelf, self.table.snapshot());
+        let _ = tokio::task::spawn_blocking(move || shelf.save(&snapshot)).await;
+    }
+}
+
+/// Beats that a silence of `silent` has missed; half a beat of delay is none.
+fn missed_beats(silent: Duration) -> u32 {
+    let beats = (silent + BEAT / 2).as_millis() / BEAT.as_millis();
+    u32::try_from(beats).unwrap_or(u32::MAX).saturating_sub(1)
+}
+
+/// What the lookups see of this node.
+struct Around<'a> {
+    linked: &'a [Linked],
+    table: &'a Table,
+    own: &'a Own,
+    clock: &'a Clock,
+}
+
+impl Surroundings for Around<'_> {
+    fn linked(&self) -> &[Linked] {
+        self.linked
+    }
+
+    fn records(&self, target: &Target, asker: Asker) -> Vec<KnownRecord> {
+        let own = self.own;
+        let of_self = target.matches(&own.record) && shows_itself(own.visible, asker);
+        let of_self = of_self.then(|| KnownRecord {
+            record: own.signed.clone(),
+            seq: own.record.seq,
+            keep: own.visible == Visible::Everybody,
+        });
+        let others = self.table.known().filter(|known| {
+            known.present
+                && target.matches_node(known.node, known.name.as_ref())
+                && may_be_given(known, asker)
+        });
+        let others = others.filter_map(|known| {
+            Some(KnownRecord {
+                record: known.record.clone()?,
+                seq: known.seq,
+                keep: known.visibility == Visibility::Public,
+            })
+        });
+        of_self.into_iter().chain(others).collect()
+    }
+
+    fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError> {
+        record.open((self.clock)())
+    }
+}
+
+fn shows_itself(visible: Visible, asker: Asker) -> bool {
+    match asker {
+        Asker::Own => true,
+        Asker::FriendsAway(links) => match visible {
+            Visible::Nobody => false,
+            Visible::FriendsOfFriends => links <= 2,
+            Visible::Everybody => true,
+        },
+        Asker::Stranger => visible == Visible::Everybody,
+    }
+}
+
+/// A friend's record goes to this node's friends if the friend is visible to friends of friends.
+fn may_be_given(known: &Neighbor, asker: Asker) -> bool {
+    match asker {
+        Asker::Own => true,
+        Asker::FriendsAway(links) => match known.visibility {
+            Visibility::Hidden => false,
+            Visibility::FriendsOfFriends => known.standing.friend && links <= 1,
+            Visibility::Public => true,
+        },
+        Asker::Stranger => known.visibility == Visibility::Public,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_counts_beats() {
+        let check =
+            |ms, missed| assert_eq!(missed_beats(Duration::from_millis(ms)), missed, "{ms}");
+        check(0, 0);
+        check(7_400, 0);
+        check(7_600, 1);
+        check(12_600, 2);
+        check(14_900, 2);
+    }
+}
