@@ -34,7 +34,6 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 pub(crate) struct Discovery {
     state: Arc<State>,
     around: Arc<Surroundings>,
-    around: Arc<Neighborhood>,
     neighbors: Neighbors,
     presented: Presented,
     beat: Beat,

@@ -140,7 +140,8 @@ async fn open_neighbors(
         vec![https]
     };
     let (state, name) = (Arc::clone(state), name.to_owned());
-    let opening =
-        tokio::task::spawn_blocking(move || Neighbors::open(&state, &name, &addresses, https.port()));
+    let opening = tokio::task::spawn_blocking(move || {
+        Neighbors::open(&state, &name, &addresses, https.port())
+    });
     opening.await?
 }

@@ -49,7 +49,12 @@ impl ClusterSource for Neighbors {
                 nodes.push(FoundReport {
                     id: node.record.node,
                     name: node.record.name.as_ref().map(ToString::to_string),
-                    addresses: node.record.addresses.iter().map(ToString::to_string).collect(),
+                    addresses: node
+                        .record
+                        .addresses
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect(),
                     hops: node.hops,
                     offers,
                 });
@@ -68,8 +73,14 @@ impl Neighbors {
         let endpoint = self.endpoint()?;
         let to = NodeAddress::from(&node.record);
         let asked = links::neighborhood::services(&endpoint, &to);
-        let services = tokio::time::timeout(OFFERS_DEADLINE, asked).await.ok()?.ok()?;
-        Some(offers(&services.offers, node.record.addresses.first().copied()))
+        let services = tokio::time::timeout(OFFERS_DEADLINE, asked)
+            .await
+            .ok()?
+            .ok()?;
+        Some(offers(
+            &services.offers,
+            node.record.addresses.first().copied(),
+        ))
     }
 }
 

@@ -78,9 +78,7 @@ impl web::FriendReach for Alone {
 }
 
 impl web::ClusterSource for Quiet {
-    fn neighbors(
-        &self,
-    ) -> web::Pending<'_, Result<Vec<web::NeighborReport>, web::ClusterTrouble>> {
+    fn neighbors(&self) -> web::Pending<'_, Result<Vec<web::NeighborReport>, web::ClusterTrouble>> {
         Box::pin(async { Ok(Vec::new()) })
     }
     fn find<'a>(
