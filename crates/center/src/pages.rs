@@ -65,7 +65,6 @@ fn shell(language: Language, title: &str, content: &Markup) -> Markup {
 }
 
 /// Asks for the owner's token.
-
 pub(crate) fn login(language: Language, wrong: bool) -> Markup {
     let title = language.say("Center", "中心");
     let content = html! {
@@ -85,7 +84,6 @@ pub(crate) fn login(language: Language, wrong: bool) -> Markup {
 }
 
 /// All nodes with their four fields (R13).
-
 pub(crate) fn overview(language: Language, office: &Office) -> Markup {
     let title = format!("{} {}", language.say("Center of", "中心："), office.zone());
     let content = html! {
@@ -100,7 +98,6 @@ pub(crate) fn overview(language: Language, office: &Office) -> Markup {
 }
 
 /// The part of the page that renews itself.
-
 pub(crate) fn rows(language: Language, office: &Office) -> Markup {
     let nodes = listing::page(office, None, ROWS_MAX);
     let (all, online) = {

@@ -32,7 +32,6 @@ pub struct Writer {
 
 impl Writer {
     /// A writer, and its work, which ends when the last writer is dropped.
-    #[must_use]
     pub fn new(store: Arc<dyn Store>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (told, trouble) = watch::channel(None);

@@ -123,6 +123,10 @@ impl Zone {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "of the types that DNS knows and will know, these are ours"
+    )]
     fn at_top(&self, name: &Name, kind: RecordType) -> Result<RecordSet, LookupError> {
         match kind {
             RecordType::SOA => set(name, kind, NEGATIVE_TTL_S, [RData::SOA(self.soa())]),
@@ -160,14 +164,16 @@ impl Zone {
             .own
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let wanted = own.iter().filter(|ip| match kind {
-            RecordType::A => ip.is_ipv4(),
-            RecordType::AAAA => ip.is_ipv6(),
-            _ => false,
+        let wanted = own.iter().filter(|ip| {
+            (kind == RecordType::A && ip.is_ipv4()) || (kind == RecordType::AAAA && ip.is_ipv6())
         });
         set(name, kind, ADDRESS_TTL_S, wanted.map(|ip| address(*ip)))
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "of the types that DNS knows and will know, these are ours"
+    )]
     fn of_node(
         &self,
         name: &Name,

@@ -46,10 +46,9 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
     if let Command::Serve(serve) = command {
         return commands::serve::run(serve, state, json);
     }
-    let command = match command {
-        Command::Center(center) => return commands::center::run(center, state, json),
-        other => other,
-    };
+    if let Command::Center(center) = command {
+        return commands::center::run(center, state, json);
+    }
     log_to_stderr("warn");
     if let Command::Config(config) = command {
         return commands::config::run(&config, state, json);

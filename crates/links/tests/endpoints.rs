@@ -1,4 +1,5 @@
 //! Real endpoints on loopback: who gets in, what arrives, and how garbage ends.
+#![expect(clippy::unwrap_used, reason = "a test may fail at any step")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! Real neighborhoods on loopback, and neighbors that lie.
+#![expect(clippy::unwrap_used, reason = "a test may fail at any step")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -121,7 +122,7 @@ impl Home {
         let mut found = Vec::new();
         loop {
             match findings.recv().await.expect("a lookup ends") {
-                Finding::Found { record, .. } => found.push(record),
+                Finding::Found { record, .. } => found.push(*record),
                 Finding::Finished(outcome) => return (found, outcome),
             }
         }

@@ -116,7 +116,7 @@ pub enum Finding {
     /// A node was found, or a newer record of it.
     Found {
         /// The record.
-        record: NodeRecord,
+        record: Box<NodeRecord>,
         /// As it was signed.
         signed: SignedRecord,
         /// Links to the node that knew it; 0: this one.

@@ -1,25 +1,28 @@
 //! The owner task: the only place where the table, the lookups and the links change.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use peers::lookup::{self, Asker, FindId, KnownRecord, Linked, Lookup, Surroundings, Tuning};
+use peers::lookup::{self, FindId, Linked, Lookup, Tuning};
 use peers::neighbors::{self, Neighbor, Table, Visibility};
-use protocol::message::lookup::{LookupMessage, Target};
+use protocol::message::lookup::LookupMessage;
 use protocol::message::presence::Visible;
 use protocol::message::services::Service;
-use protocol::{Clock, NodeId, NodeRecord, RecordError, SignedRecord};
+use protocol::{Clock, NodeId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod around;
+mod calls;
+
+use self::around::Around;
 use super::dialer::Dialer;
 use super::talk::{Event, Voice};
-use super::{Finding, Introduction, Order, Own, Owner, Shelf, State, View};
-use crate::{CloseCode, Endpoint, Link, NodeAddress};
+use super::{Finding, Introduction, Order, Owner, Shelf, State, View};
+use crate::{CloseCode, Endpoint, Link};
 
 /// How often the links are looked at.
 const LOOK: Duration = Duration::from_millis(2500);
@@ -427,7 +430,7 @@ impl Keeper {
                 from,
             } => {
                 let found = Finding::Found {
-                    record: node,
+                    record: Box::new(node),
                     signed: record,
                     hops,
                     from,
@@ -578,85 +581,6 @@ impl Keeper {
             .collect();
     }
 
-    /// Calls those that are wanted and due.
-    fn dial(&mut self) {
-        if std::mem::take(&mut self.stale) {
-            self.wanted = self.wanted();
-        }
-        let now = self.now();
-        for node in self.dialer.due(now, &self.wanted) {
-            let (to, voice) = (self.address(node), self.voice.clone());
-            let endpoint = self.endpoint.clone();
-            if self.wants_link(node) {
-                self.tasks.spawn(voice.call(endpoint, to));
-            } else {
-                self.tasks.spawn(voice.ping(endpoint, to));
-            }
-        }
-    }
-
-    fn wanted(&self) -> Vec<NodeId> {
-        let mut known: Vec<&Neighbor> = self
-            .table
-            .known()
-            .filter(|known| !self.links.contains_key(&known.node))
-            .filter(|known| known.record.is_some() || !self.dialer.hinted(&known.node).is_empty())
-            .collect();
-        known.sort_by_key(|known| {
-            let standing = known.standing;
-            (
-                !known.active,
-                !standing.pinned,
-                !standing.friend,
-                standing.rtt,
-            )
-        });
-        let hinted = self.dialer.nodes().filter(|node| {
-            self.table.get(*node).is_none()
-                && !self.links.contains_key(node)
-                && !self.dialer.hinted(node).is_empty()
-        });
-        let now = Instant::now();
-        known
-            .iter()
-            .map(|known| known.node)
-            .chain(hinted)
-            .filter(|node| {
-                let until = self.notes.get(node).and_then(|note| note.shunned_until);
-                until.is_none_or(|until| until <= now)
-            })
-            .collect()
-    }
-
-    /// A link, or only a sign of life.
-    fn wants_link(&self, node: NodeId) -> bool {
-        let known = self.table.get(node);
-        let important = known
-            .is_some_and(|known| known.active || known.standing.pinned || known.standing.friend);
-        important || self.links.len() < self.size.active
-    }
-
-    fn address(&self, node: NodeId) -> NodeAddress {
-        let mut addresses: Vec<SocketAddr> = self.dialer.hinted(&node).to_vec();
-        let mut relays = Vec::new();
-        let record = self
-            .table
-            .get(node)
-            .and_then(|known| known.record.as_ref())
-            .and_then(|record| record.open_at_any_time().ok());
-        if let Some(record) = record {
-            addresses.extend(record.addresses);
-            relays = record.relays;
-        }
-        addresses.sort_unstable();
-        addresses.dedup();
-        NodeAddress {
-            id: node,
-            addresses,
-            relays,
-        }
-    }
-
     fn next_deadline(&self) -> Option<Instant> {
         let call = self.dialer.next(&self.wanted);
         let deadlines = [
@@ -731,72 +655,6 @@ impl Keeper {
 fn missed_beats(silent: Duration) -> u32 {
     let beats = (silent + BEAT / 2).as_millis() / BEAT.as_millis();
     u32::try_from(beats).unwrap_or(u32::MAX).saturating_sub(1)
-}
-
-/// What the lookups see of this node.
-struct Around<'a> {
-    linked: &'a [Linked],
-    table: &'a Table,
-    own: &'a Own,
-    clock: &'a Clock,
-}
-
-impl Surroundings for Around<'_> {
-    fn linked(&self) -> &[Linked] {
-        self.linked
-    }
-
-    fn records(&self, target: &Target, asker: Asker) -> Vec<KnownRecord> {
-        let own = self.own;
-        let of_self = target.matches(&own.record) && shows_itself(own.visible, asker);
-        let of_self = of_self.then(|| KnownRecord {
-            record: own.signed.clone(),
-            seq: own.record.seq,
-            keep: own.visible == Visible::Everybody,
-        });
-        let others = self.table.known().filter(|known| {
-            known.present
-                && target.matches_node(known.node, known.name.as_ref())
-                && may_be_given(known, asker)
-        });
-        let others = others.filter_map(|known| {
-            Some(KnownRecord {
-                record: known.record.clone()?,
-                seq: known.seq,
-                keep: known.visibility == Visibility::Public,
-            })
-        });
-        of_self.into_iter().chain(others).collect()
-    }
-
-    fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError> {
-        record.open((self.clock)())
-    }
-}
-
-fn shows_itself(visible: Visible, asker: Asker) -> bool {
-    match asker {
-        Asker::Own => true,
-        Asker::FriendsAway(links) => match visible {
-            Visible::Nobody => false,
-            Visible::FriendsOfFriends => links <= 2,
-            Visible::Everybody => true,
-        },
-        Asker::Stranger => visible == Visible::Everybody,
-    }
-}
-
-/// A friend's record goes to this node's friends if the friend is visible to friends of friends.
-fn may_be_given(known: &Neighbor, asker: Asker) -> bool {
-    match asker {
-        Asker::Own => true,
-        Asker::FriendsAway(links) => match known.visibility {
-            Visibility::Hidden => false,
-            Visibility::FriendsOfFriends => known.standing.friend && links <= 1,
-            Visibility::Public => true,
-        },
-        Asker::Stranger => known.visibility == Visibility::Public,
-    }
 }
 
 #[cfg(test)]

@@ -294,9 +294,13 @@ pub(crate) async fn search(
                         .iter_mut()
                         .find(|known| known.record.node == record.node);
                     match known {
-                        Some(known) if known.record.seq < record.seq => known.record = record,
+                        Some(known) if known.record.seq < record.seq => known.record = *record,
                         Some(_) => {}
-                        None => nodes.push(FoundNode { record, hops, from }),
+                        None => nodes.push(FoundNode {
+                            record: *record,
+                            hops,
+                            from,
+                        }),
                     }
                 }
                 Some(Finding::Finished(outcome)) => return Ok(outcome),

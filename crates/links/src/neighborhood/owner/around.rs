@@ -1,0 +1,75 @@
+//! What lookups see of this node and its neighbors, and whose record is given to whom.
+
+use peers::lookup::{Asker, KnownRecord, Linked, Surroundings};
+use peers::neighbors::{Neighbor, Table, Visibility};
+use protocol::message::lookup::Target;
+use protocol::message::presence::Visible;
+use protocol::{Clock, NodeRecord, RecordError, SignedRecord};
+
+use super::super::Own;
+
+/// What the lookups see of this node.
+pub(super) struct Around<'a> {
+    pub(super) linked: &'a [Linked],
+    pub(super) table: &'a Table,
+    pub(super) own: &'a Own,
+    pub(super) clock: &'a Clock,
+}
+
+impl Surroundings for Around<'_> {
+    fn linked(&self) -> &[Linked] {
+        self.linked
+    }
+
+    fn records(&self, target: &Target, asker: Asker) -> Vec<KnownRecord> {
+        let own = self.own;
+        let of_self = target.matches(&own.record) && shows_itself(own.visible, asker);
+        let of_self = of_self.then(|| KnownRecord {
+            record: own.signed.clone(),
+            seq: own.record.seq,
+            keep: own.visible == Visible::Everybody,
+        });
+        let others = self.table.known().filter(|known| {
+            known.present
+                && target.matches_node(known.node, known.name.as_ref())
+                && may_be_given(known, asker)
+        });
+        let others = others.filter_map(|known| {
+            Some(KnownRecord {
+                record: known.record.clone()?,
+                seq: known.seq,
+                keep: known.visibility == Visibility::Public,
+            })
+        });
+        of_self.into_iter().chain(others).collect()
+    }
+
+    fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError> {
+        record.open((self.clock)())
+    }
+}
+
+fn shows_itself(visible: Visible, asker: Asker) -> bool {
+    match asker {
+        Asker::Own => true,
+        Asker::FriendsAway(links) => match visible {
+            Visible::Nobody => false,
+            Visible::FriendsOfFriends => links <= 2,
+            Visible::Everybody => true,
+        },
+        Asker::Stranger => visible == Visible::Everybody,
+    }
+}
+
+/// A friend's record goes to this node's friends if the friend is visible to friends of friends.
+fn may_be_given(known: &Neighbor, asker: Asker) -> bool {
+    match asker {
+        Asker::Own => true,
+        Asker::FriendsAway(links) => match known.visibility {
+            Visibility::Hidden => false,
+            Visibility::FriendsOfFriends => known.standing.friend && links <= 1,
+            Visibility::Public => true,
+        },
+        Asker::Stranger => known.visibility == Visibility::Public,
+    }
+}
