@@ -293,6 +293,8 @@ export function places({ links }) {
     } },
     { name: "who menu", who: "alice", at: "/files/alice/Empty", then: async (page) => page.click("details.who summary") },
     { name: "admin", who: "alice", at: "/admin", plain: true },
+    { name: "other nodes", who: "alice", at: "/cluster", plain: true },
+    { name: "other node not found", who: "alice", at: "/cluster?node=nobody" },
     { name: "people", who: "alice", at: "/admin/people" },
     { name: "person", who: "alice", at: "/admin/people/bob" },
     { name: "audit", who: "alice", at: "/admin/audit" },
