@@ -23,6 +23,8 @@ pub struct Center {
     binary: PathBuf,
     scratch: TempDir,
     arguments: Vec<String>,
+    wrapper: Vec<String>,
+    host: String,
     child: Option<Child>,
     ready: Value,
     owner_token: String,
@@ -34,11 +36,27 @@ impl Center {
     #[track_caller]
     #[must_use]
     pub fn start(binary: &str, settings: &str, arguments: &[&str]) -> Self {
+        Self::start_on(binary, (&[], "127.0.0.1"), settings, arguments)
+    }
+
+    /// The same on another machine: run by a program that ends in `exec`, such as
+    /// `ip netns exec NAME`, and listening for nodes and DNS at an address of it. The admin API
+    /// stays on that machine's loopback.
+    #[track_caller]
+    #[must_use]
+    pub fn start_on(
+        binary: &str,
+        (wrapper, host): (&[&str], &str),
+        settings: &str,
+        arguments: &[&str],
+    ) -> Self {
         let scratch = TempDir::new().expect("the temporary folder is writable");
         let mut center = Self {
             binary: binary.into(),
             scratch,
             arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+            wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
+            host: host.to_owned(),
             child: None,
             ready: Value::Null,
             owner_token: String::new(),
@@ -52,7 +70,7 @@ impl Center {
         let address = |key: &str| center.ready[key].as_str().unwrap_or_default().to_owned();
         let (http, dns, quic) = (address("http"), address("dns"), &center.ready["quic"]);
         center.arguments.extend([
-            format!("--listen=127.0.0.1:{quic}"),
+            format!("--listen={}:{quic}", center.host),
             format!("--dns={dns}"),
             format!("--http={}", http.trim_start_matches("http://")),
         ]);
@@ -66,15 +84,15 @@ impl Center {
             .create(true)
             .append(true)
             .open(self.log_file());
-        let mut command = Command::new(&self.binary);
+        let mut command = self.on_machine(&self.binary);
         command
             .args(["center", "--json", "--zone=cloud.test"])
             .arg(self.folder());
         if self.owner_token.is_empty() {
             command.args([
-                "--listen=127.0.0.1:0",
-                "--dns=127.0.0.1:0",
-                "--http=127.0.0.1:0",
+                format!("--listen={}:0", self.host),
+                format!("--dns={}:0", self.host),
+                "--http=127.0.0.1:0".to_owned(),
             ]);
         }
         command
@@ -181,12 +199,23 @@ impl Center {
     #[must_use]
     pub fn dig(&self, words: &[&str]) -> Vec<String> {
         let port = self.dns().port().to_string();
+        let server = format!("@{}", self.dns().ip());
         let text = crate::run(
-            Command::new("dig")
-                .args(["+short", "+time=2", "+tries=1", "-p", &port, "@127.0.0.1"])
+            self.on_machine(Path::new("dig"))
+                .args(["+short", "+time=2", "+tries=1", "-p", &port, &server])
                 .args(words),
         );
         text.lines().map(str::to_owned).collect()
+    }
+
+    fn on_machine(&self, program: &Path) -> Command {
+        let mut words = self.wrapper.iter();
+        let Some(first) = words.next() else {
+            return Command::new(program);
+        };
+        let mut command = Command::new(first);
+        command.args(words).arg(program);
+        command
     }
 
     /// All that it has written to stderr so far.

@@ -143,6 +143,12 @@ pub(crate) struct Serve {
     /// A node nearby is gone after so many missed beats [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) beats_missed: Option<u32>,
+    /// Register at this center, as it printed itself: cumulet-center:ID@HOST:PORT
+    #[arg(long, value_name = "CENTER")]
+    pub(crate) center: Option<String>,
+    /// An invite of the center, where registration is not open
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) invite: Option<String>,
 }
 
 #[derive(Debug, Args)]

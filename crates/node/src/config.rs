@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use protocol::message::center::CenterAddress;
 use protocol::message::presence::Visible;
 use thiserror::Error;
 use toml::de::{DeTable, DeValue};
@@ -67,6 +68,10 @@ pub struct Config {
     pub neighbors_max: usize,
     /// To whom others may give this node's addresses.
     pub visibility: Visible,
+    /// The center that gives this node a name.
+    pub center: Option<CenterAddress>,
+    /// What lets an unknown node register there.
+    pub invite: Option<[u8; 16]>,
 }
 
 impl Default for Config {
@@ -94,6 +99,8 @@ impl Default for Config {
             beats_missed: 3,
             neighbors_max: 32,
             visibility: Visible::Everybody,
+            center: None,
+            invite: None,
         }
     }
 }
@@ -305,6 +312,32 @@ pub const KEYS: &[Key] = &[
             })
         },
     },
+    Key {
+        name: "center",
+        unit: "\"cumulet-center:ID@HOST:PORT\"",
+        reason: "the center where this node registers: it gives the name NAME.ZONE and finds other nodes; none, as a node needs none",
+        read: |c, v| {
+            let center = v.text()?.parse::<CenterAddress>();
+            center
+                .map(|center| c.center = Some(center))
+                .map_err(|e| e.to_string())
+        },
+        show: |c| {
+            let center = c.center.as_ref();
+            center.map_or_else(unset, |center| quoted(&center.to_string()))
+        },
+    },
+    Key {
+        name: "invite",
+        unit: "32 hexadecimal digits",
+        reason: "lets this node register at its center for the first time, where registration is not open; the center's owner makes it",
+        read: |c, v| {
+            v.text()
+                .and_then(|t| invite_token(&t))
+                .map(|i| c.invite = Some(i))
+        },
+        show: |c| c.invite.map_or_else(unset, |_| quoted("(kept)")),
+    },
 ];
 
 /// Why a configuration cannot be used. Each message names the file, and the line where there is one.
@@ -436,6 +469,18 @@ fn visibility(text: &str) -> Result<Visible, String> {
         "nobody" => Ok(Visible::Nobody),
         _ => Err("must be \"everybody\", \"friends\" or \"nobody\"".into()),
     }
+}
+
+/// Reads the token of an invite to a center.
+pub fn invite_token(text: &str) -> Result<[u8; 16], String> {
+    let digits = text.trim();
+    let number = u128::from_str_radix(digits, 16)
+        .ok()
+        .filter(|_| digits.len() == 32);
+    number.map(u128::to_be_bytes).ok_or_else(|| {
+        "is no invite: expected the 32 hexadecimal digits that `cumulet center invite` printed"
+            .into()
+    })
 }
 
 fn unset() -> String {

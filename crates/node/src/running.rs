@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 use protocol::Timestamp;
 
 use crate::certificate::Certificate;
-use crate::cluster::Discovery;
-use crate::cluster::Neighbors;
+use crate::cluster::{Discovery, Neighbors, Registration};
 use crate::connection::Entrance;
 use crate::modules::Modules;
 
@@ -27,6 +26,8 @@ pub struct Running {
     pub(crate) friends: crate::cluster::Friends,
     /// Other nodes.
     pub(crate) neighbors: Neighbors,
+    /// The center, if there is one.
+    pub(crate) center: Option<Registration>,
     /// Set once the modules are started; they need what is above.
     pub(crate) modules: OnceLock<Arc<Modules>>,
     /// Who is nearby; `None` if the home network is not to be told or heard.

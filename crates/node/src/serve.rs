@@ -58,6 +58,10 @@ pub struct Options {
     pub beats_missed: Option<u32>,
     /// Other nodes that it keeps links to, at most.
     pub neighbors_max: Option<usize>,
+    /// The center that gives it a name.
+    pub center: Option<protocol::message::center::CenterAddress>,
+    /// What lets it register there.
+    pub invite: Option<[u8; 16]>,
 }
 
 impl Options {
@@ -70,6 +74,8 @@ impl Options {
         config.beat = self.beat.unwrap_or(config.beat);
         config.beats_missed = self.beats_missed.unwrap_or(config.beats_missed);
         config.neighbors_max = self.neighbors_max.unwrap_or(config.neighbors_max);
+        config.center = self.center.clone().or(config.center.take());
+        config.invite = self.invite.or(config.invite);
     }
 }
 
@@ -219,6 +225,7 @@ impl Node {
             entrance,
             friends: cluster.friends.clone(),
             neighbors: cluster.neighbors.clone(),
+            center: cluster.center.clone(),
             modules: OnceLock::new(),
             discovery,
         });

@@ -45,6 +45,7 @@ pub(super) async fn status(console: &Console) -> Result<Outcome, Failure> {
         line("since", cell("", &status["started"]));
         line("memory", cell("rss_bytes", &status["rss_bytes"]));
         line("connections", cell("", &status["connections"]));
+        center_lines(&status["center"], &mut line);
     }
     let people = if status["has_owner"] == json!(true) {
         cell("", &status["users"])
@@ -76,6 +77,25 @@ pub(super) async fn status(console: &Console) -> Result<Outcome, Failure> {
     }
     let text = lines.join("\n");
     Ok(Outcome::new(status, text))
+}
+
+/// How it stands with the center, and what does not work without it.
+fn center_lines(center: &Value, line: &mut impl FnMut(&str, String)) {
+    if center.is_null() {
+        return;
+    }
+    let url = center["url"]
+        .as_str()
+        .map_or(String::new(), |url| format!(", {url}"));
+    line("center", format!("{}{url}", cell("", &center["state"])));
+    for trouble in ["error", "name_error", "lie"] {
+        if !center[trouble].is_null() {
+            line("", cell("", &center[trouble]));
+        }
+    }
+    for what in center["degraded"].as_array().into_iter().flatten() {
+        line("", format!("for now: {}", cell("", what)));
+    }
 }
 
 fn modules_table(modules: &Value) -> String {

@@ -29,6 +29,16 @@ pub(crate) fn run(serve: Serve, state: Option<PathBuf>, json: bool) -> Result<u8
         beat: serve.beat.map(Duration::from_secs),
         beats_missed: serve.beats_missed,
         neighbors_max: serve.max_neighbors.map(usize::from),
+        center: serve.center.map(|text| text.parse()).transpose().map_err(
+            |error: protocol::message::center::CenterAddressError| {
+                Failure::input(error.to_string())
+            },
+        )?,
+        invite: serve
+            .invite
+            .map(|text| node::config::invite_token(&text))
+            .transpose()
+            .map_err(|why| Failure::input(format!("`--invite` {why}")))?,
         folder: serve.folder,
         state,
     };

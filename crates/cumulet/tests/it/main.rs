@@ -13,6 +13,7 @@
 )]
 
 mod accounts;
+mod at_center;
 mod audit;
 mod bad_input;
 mod big_files;

@@ -59,6 +59,7 @@ pub(super) async fn status(admin: Shared) -> Answer {
             "lookup_messages_sent": said,
             "lookup_messages_received": heard,
         })));
+        status["center"] = json!(running.center.as_ref().map(|center| center.status()));
         status["modules"] = json!(
             running
                 .modules()

@@ -3,9 +3,11 @@
 //! One [`links::Endpoint`] at the port of HTTPS. [`pairing`] makes friends, [`door`] serves them,
 //! [`dial`] asks them, [`tally`] counts what is given and taken. [`Friends`] is all of that for
 //! pages and commands. [`Discovery`] knows who is on the home network, [`Neighbors`] keeps links to
-//! other nodes and finds nodes without a server in the middle. A node whose UDP port is taken
+//! other nodes and finds nodes without a server in the middle, [`Registration`] is the node at its
+//! center, if it has one. A node whose UDP port is taken
 //! serves its own people all the same, and its module `links` says why it is alone.
 
+mod center;
 mod dial;
 mod discovery;
 mod door;
@@ -17,6 +19,7 @@ mod pairing;
 mod record;
 mod tally;
 
+pub use center::Registration;
 pub(crate) use discovery::Discovery;
 pub use friends::Friends;
 pub(crate) use friends::{module, remove};
@@ -55,6 +58,8 @@ pub(crate) struct Cluster {
     pub(crate) friends: Friends,
     /// Those that are linked and found.
     pub(crate) neighbors: Neighbors,
+    /// The center, if the settings name one.
+    pub(crate) center: Option<Registration>,
     router: Router,
 }
 
@@ -83,6 +88,7 @@ impl Cluster {
             endpoint,
             friends,
             neighbors,
+            center: Registration::of(state, name, https.port()),
             router,
         })
     }
@@ -102,6 +108,8 @@ impl Cluster {
                     }
                 }));
                 modules.push(self.neighbors.module(endpoint));
+                let center = self.center.iter();
+                modules.extend(center.map(|center| center.module(endpoint, &self.neighbors)));
             }
             Err(why) => {
                 let why = why.clone();

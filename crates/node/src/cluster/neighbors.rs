@@ -173,6 +173,11 @@ impl Neighbors {
         self.0.own.subscribe()
     }
 
+    /// Somebody knows a record of this node with number `have`: a higher one is made.
+    pub(crate) fn raise_seq(&self, have: u64) {
+        self.0.author.raise(have);
+    }
+
     /// A node may be at some addresses.
     pub fn meet(&self, candidate: Candidate) {
         self.now().meet(candidate);

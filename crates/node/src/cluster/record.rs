@@ -35,6 +35,8 @@ pub(super) struct Author {
     started: Instant,
     /// Where the last `seq` is kept.
     file: PathBuf,
+    /// The highest `seq` that others say they know.
+    known: watch::Sender<u64>,
 }
 
 impl Author {
@@ -52,13 +54,24 @@ impl Author {
             visible,
             started: Instant::now(),
             file: state.layout.state.join("record-seq"),
+            known: watch::Sender::new(0),
         }
+    }
+
+    /// Others know a record with number `have`; the next one gets a higher number, at once if the
+    /// last has none.
+    pub(super) fn raise(&self, have: u64) {
+        self.known.send_if_modified(|known| {
+            let news = have > *known;
+            *known = have.max(*known);
+            news
+        });
     }
 
     /// A new record for `addresses`. Blocks on the disk.
     pub(super) fn write(&self, addresses: &[SocketAddr]) -> anyhow::Result<Own> {
         let now = (self.clock)();
-        let last = self.last_seq()?;
+        let last = self.last_seq()?.max(*self.known.borrow());
         let seq = last
             .saturating_add(1)
             .max(u64::try_from(now.0).unwrap_or(0));
@@ -107,10 +120,13 @@ impl Author {
         stop: CancellationToken,
     ) {
         let mut wait = RENEW_AFTER;
+        let mut known = self.known.subscribe();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
+                // This holds the sender.
+                _ = known.changed() => {}
                 changed = addresses.changed() => {
                     if changed.is_err() {
                         return;
@@ -160,6 +176,7 @@ mod tests {
             visible: Visible::Everybody,
             started: Instant::now(),
             file: folder.path().join("record-seq"),
+            known: watch::Sender::new(0),
         };
         let seq = || author().write(&[]).unwrap().record.seq;
         assert_eq!(seq(), 1_000_000);
@@ -168,6 +185,12 @@ mod tests {
         assert_eq!(seq(), 1_000_002);
         now.store(2_000_000, Ordering::SeqCst);
         assert_eq!(seq(), 2_000_000);
+        // Somebody knows a higher one: this node was restored from a backup.
+        let restored = author();
+        restored.raise(5_000_000);
+        restored.raise(4_000_000);
+        assert_eq!(restored.write(&[]).unwrap().record.seq, 5_000_001);
+        assert_eq!(seq(), 5_000_002);
         std::fs::write(folder.path().join("record-seq"), "torn").unwrap();
         assert!(author().write(&[]).is_err(), "never a guessed number");
     }

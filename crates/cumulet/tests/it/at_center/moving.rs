@@ -1,0 +1,1 @@
+//! Nodes whose network changes.
