@@ -9,7 +9,9 @@ use peers::lookup::{
     Action, Asker, Event, Fault, FindId, KnownRecord, Limits, Linked, Lookup, Outcome,
     Surroundings, Tuning,
 };
-use protocol::message::lookup::{Answer, LookupMessage, Query, QueryId, Reply, Target};
+use protocol::message::lookup::{
+    Answer, LookupMessage, Query, QueryId, Reply, SignedCards, Target, Term,
+};
 use protocol::{NodeId, NodeRecord, RecordError, SignedRecord};
 
 use crate::census::{Census, NOON};
@@ -143,6 +145,10 @@ impl Surroundings for Place<'_> {
         }
     }
 
+    fn cards(&self, _: NodeId, _: QueryId, _: u8, _: &Term) -> Option<SignedCards> {
+        None
+    }
+
     fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError> {
         // It is noon all day: every node would renew its record in time.
         let mut clock = NOON;
@@ -246,7 +252,6 @@ impl<'a> Network<'a> {
                 Action::Finished { outcome: end, .. } => outcome = Some((*at, *end)),
                 Action::Send { .. }
                 | Action::FoundContacts { .. }
-                | Action::SearchContacts { .. }
                 | Action::Heard { .. }
                 | Action::Fault { .. } => {}
             }
@@ -375,9 +380,7 @@ impl<'a> Network<'a> {
                 Action::Found { find, .. } | Action::Finished { find, .. } => {
                     self.events.push((find, self.now, action));
                 }
-                Action::Heard { .. }
-                | Action::FoundContacts { .. }
-                | Action::SearchContacts { .. } => {}
+                Action::Heard { .. } | Action::FoundContacts { .. } => {}
             }
         }
     }

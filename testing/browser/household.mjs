@@ -280,6 +280,14 @@ export function places({ links }) {
     { name: "trash empty", who: "bob", at: "/trash/bob/" },
     { name: "account", who: "alice", at: "/account", plain: true },
     { name: "account of a member", who: "carl", at: "/account" },
+    { name: "find people", who: "carl", at: "/people", plain: true },
+    { name: "nobody found", who: "alice", at: "/people?term=nobody" },
+    { name: "somebody found", who: "alice", at: "/account", then: async (page) => {
+      await page.fill("#field-card-addresses", "alice@example.org\n+49 30 901820");
+      await page.selectOption("#field-card-reach", "household");
+      await cloud.press(page, "form[action='/account/card'] button");
+      await page.goto(`${cloud.url}/people?term=alice`);
+    } },
     { name: "second factor", who: "alice", at: "/account", then: beginFactor },
     { name: "second factor wrong", who: "alice", at: "/account", then: async (page) => {
       await beginFactor(page);

@@ -13,7 +13,7 @@ try {
   await cloud.setUp(page, "en");
   await fits(page, "empty folder");
   await byKeyboard(page);
-  for (const place of ["/files/alice/", "/account", "/admin", "/trash", "/shared", "/links", "/friends"]) {
+  for (const place of ["/files/alice/", "/account", "/admin", "/trash", "/shared", "/links", "/friends", "/people"]) {
     await page.goto(cloud.url + place);
     await fits(page, place);
   }

@@ -111,7 +111,7 @@ async function takeBack(owner, guest, link) {
 }
 
 async function otherPages(page) {
-  for (const place of ["/account", "/admin", "/trash", "/shared", "/links", "/friends"]) {
+  for (const place of ["/account", "/admin", "/trash", "/shared", "/links", "/friends", "/people"]) {
     const answer = await page.goto(cloud.url + place);
     assert.equal(answer.status(), 200, place);
     await cloud.inLanguage(page, language);

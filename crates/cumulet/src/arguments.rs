@@ -278,6 +278,24 @@ pub(crate) enum User {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Show or change what others find of a person; at first nobody finds anything
+    Card {
+        /// Whose
+        name: String,
+        /// As whom others find them
+        #[arg(long = "as", value_name = "NAME")]
+        shown_as: Option<String>,
+        /// Where they are reached: a mail address, a number; may be given several times, and
+        /// replaces all that were there
+        #[arg(long, value_name = "TEXT")]
+        address: Vec<String>,
+        /// Remove all addresses
+        #[arg(long, conflicts_with = "address")]
+        no_addresses: bool,
+        /// Who finds them
+        #[arg(long, value_name = "WHO", value_parser = ["nobody", "household", "friends", "friends-of-friends"])]
+        found_by: Option<String>,
+    },
     /// Set a new password; ends all sessions of the account
     Passwd {
         /// Whose

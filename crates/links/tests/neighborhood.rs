@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use links::neighborhood::{Candidate, Finding, Neighborhood, Own, Settings, Shelf, State};
+use links::neighborhood::{Book, Candidate, Finding, Neighborhood, Own, Settings, Shelf, State};
 use links::{Endpoint, NodeAddress, Protocol, Router, Strangers};
 use peers::lookup::{Limits, Outcome};
 use peers::neighbors::{Size, Snapshot};
-use protocol::message::lookup::{Answer, LookupMessage, Reply, Target};
+use protocol::message::lookup::{Answer, LookupMessage, QueryId, Reply, SignedCards, Target, Term};
 use protocol::message::presence::{Hello, Visible};
-use protocol::{Clock, NodeName, NodeRecord, NodeSecret, SignedRecord, Timestamp};
+use protocol::{Clock, NodeId, NodeName, NodeRecord, NodeSecret, SignedRecord, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,14 @@ struct Nowhere;
 
 impl Shelf for Nowhere {
     fn save(&self, _snapshot: &Snapshot) {}
+}
+
+struct Shut;
+
+impl Book for Shut {
+    fn search(&self, _: NodeId, _: QueryId, _: u8, _: &Term) -> Option<SignedCards> {
+        None
+    }
 }
 
 fn own(secret: &NodeSecret, name: &str, port: u16, visible: Visible) -> Own {
@@ -73,6 +81,7 @@ impl Home {
             size: Size::default(),
             saved: Snapshot::default(),
             shelf: Arc::new(Nowhere),
+            book: Arc::new(Shut),
             own: watched,
             clock: clock(),
             seed: [number; 32],
@@ -123,6 +132,7 @@ impl Home {
         loop {
             match findings.recv().await.expect("a lookup ends") {
                 Finding::Found { record, .. } => found.push(*record),
+                Finding::Cards { .. } => panic!("nobody sought people"),
                 Finding::Finished(outcome) => return (found, outcome),
             }
         }

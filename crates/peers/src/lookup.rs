@@ -87,7 +87,6 @@ impl Lookup {
                 LookupMessage::Reply(reply) => self.reply(now, from, reply, around),
                 LookupMessage::Cancel { qid } => self.cancelled(now, from, qid),
             },
-            Event::Contacts { qid, cards } => self.contacts(qid, cards),
             Event::Tick => {}
         }
         self.passages.expire(now);
@@ -146,12 +145,10 @@ impl Lookup {
                         passage.done = true;
                         return self.give_back(from, qid, query.budget, false);
                     }
-                    self.actions.push_back(Action::SearchContacts {
-                        qid,
-                        from,
-                        scope: *scope,
-                        term: term.clone(),
-                    });
+                    // Before the answer that says who else was asked: on a link they keep their order.
+                    if let Some(cards) = around.cards(from, qid, chain, term) {
+                        self.answer(from, qid, Answer::Cards { cards, hops: 1 });
+                    }
                 }
                 Target::Node(_) | Target::Name(_) | Target::Blinded { .. } => {
                     let asker = if chain == NO_CHAIN {
@@ -338,15 +335,6 @@ impl Lookup {
                     });
                 }
             }
-        }
-    }
-
-    fn contacts(&mut self, qid: QueryId, cards: Option<SignedCards>) {
-        let (Some(cards), Some(passage)) = (cards, self.passages.get(qid)) else {
-            return;
-        };
-        if let Some(previous) = passage.previous {
-            self.answer(previous, qid, Answer::Cards { cards, hops: 1 });
         }
     }
 

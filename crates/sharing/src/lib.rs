@@ -17,6 +17,7 @@ mod actor;
 mod app_password;
 pub mod audit;
 mod basic;
+mod card;
 mod error;
 mod friend;
 mod grant;
@@ -51,6 +52,7 @@ pub use account::{ACCOUNT_NAME_BYTES_MAX, ACCOUNTS_MAX, Account};
 pub use actor::{Asker, Client, Place, Via, Who};
 pub use app_password::{APP_PASSWORDS_MAX, AppPassword};
 pub use audit::{Action, AuditFilter, AuditPage, AuditReport, AuditRow, Event, Outcome};
+pub use card::{CARD_ADDRESSES_MAX, Card, Reach};
 pub use error::{LoginError, SharingError};
 pub use friend::{
     FRIENDS_MAX, Friend, FriendId, FriendState, INVITATION_AGE_MAX, INVITATIONS_MAX, Invitation,
@@ -78,6 +80,8 @@ struct Inner {
     passwords: Passwords,
     credentials: basic::Credentials,
     rights: access::Rights,
+    directory: card::Directory,
+    accepted: friend::Accepted,
     log: audit::Log,
 }
 
@@ -100,10 +104,14 @@ impl Sharing {
             passwords: Passwords::default(),
             credentials: basic::Credentials::default(),
             rights: access::Rights::default(),
+            directory: card::Directory::default(),
+            accepted: friend::Accepted::default(),
             log: audit::Log::new(state, secret.id()),
         }));
         sharing.examine_head()?;
         sharing.seal_head()?;
+        sharing.read_directory()?;
+        sharing.read_accepted()?;
         Ok(sharing)
     }
 

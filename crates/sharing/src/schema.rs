@@ -4,7 +4,7 @@
 use database::Migration;
 
 /// Steps of the area `sharing`, in their order.
-pub const SCHEMA: &[Migration] = &[PEOPLE, FRIENDS];
+pub const SCHEMA: &[Migration] = &[PEOPLE, FRIENDS, CARDS];
 
 const PEOPLE: Migration = Migration {
     name: "1 people, links, audit",
@@ -163,5 +163,17 @@ CREATE UNIQUE INDEX member_grant_pair
   ON member_grant (fid, ifnull(account, -1), ifnull(friend, -1));
 CREATE UNIQUE INDEX member_grant_share ON member_grant (friend, share_name)
   WHERE friend IS NOT NULL;
+",
+};
+
+const CARDS: Migration = Migration {
+    name: "3 cards",
+    sql: "
+CREATE TABLE account_card (
+  account   INTEGER PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+  name      TEXT NOT NULL,
+  addresses TEXT NOT NULL,                   -- one a line
+  reach     TEXT NOT NULL                    -- nobody, household, friends, friends-of-friends
+) STRICT;
 ",
 };

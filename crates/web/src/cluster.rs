@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use protocol::NodeId;
+use protocol::message::lookup::Term;
 
 /// A future of a trait object.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -90,6 +91,28 @@ pub struct SearchReport {
     pub took: Duration,
 }
 
+/// A card that was found, and where (R52).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonReport {
+    /// The person.
+    pub name: String,
+    /// Where they are reached.
+    pub addresses: Vec<String>,
+    /// In whose book it is.
+    pub book: BookReport,
+}
+
+/// Whose address book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BookReport {
+    /// This node's.
+    Own,
+    /// That of a friend, by the name that it has here.
+    Friend(String),
+    /// That of a friend of a friend.
+    Farther(NodeId),
+}
+
 /// Why there is nothing to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterTrouble {
@@ -106,4 +129,11 @@ pub trait ClusterSource: Send + Sync {
 
     /// Seeks a node by name or id; ends within a few seconds.
     fn find<'a>(&'a self, what: &'a str) -> Pending<'a, Result<SearchReport, ClusterTrouble>>;
+
+    /// Seeks people by a part of a name or an address in the book of this node, of friends, and of
+    /// their friends; ends within a few seconds.
+    fn people<'a>(
+        &'a self,
+        term: &'a Term,
+    ) -> Pending<'a, Result<Vec<PersonReport>, ClusterTrouble>>;
 }

@@ -44,8 +44,8 @@ use protocol::{Clock, NodeId, NodeSecret};
 use sharing::{Place, Sharing};
 
 pub use cluster::{
-    ClusterSource, ClusterTrouble, FoundReport, NeighborPath, NeighborReport, NeighborState,
-    OfferReport, Pending, SearchReport,
+    BookReport, ClusterSource, ClusterTrouble, FoundReport, NeighborPath, NeighborReport,
+    NeighborState, OfferReport, Pending, PersonReport, SearchReport,
 };
 pub use content::FileRange;
 pub use dispatch::router;

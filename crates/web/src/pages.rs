@@ -14,6 +14,7 @@ pub(crate) mod folder;
 pub(crate) mod friends;
 pub(crate) mod link;
 pub(crate) mod login;
+pub(crate) mod people;
 pub(crate) mod problem;
 pub(crate) mod setup;
 pub(crate) mod share;

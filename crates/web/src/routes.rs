@@ -152,6 +152,8 @@ const LINK_PAGES: &[Route] = rows! { Page:
 
 const ACCOUNT_PAGES: &[Route] = rows! { Page:
     "GET" ["/account"] ACCOUNT_SEE Route => pages::account::show;
+    "POST" ["/account/card"] ACCOUNT_MANAGE Route => pages::people::change_card;
+    "GET" ["/people"] ACCOUNT_SEE Route => pages::people::show;
     "POST" ["/account/password"] ACCOUNT_MANAGE Route => pages::account::change_password;
     "POST" ["/account/app-passwords"] ACCOUNT_MANAGE Route => pages::account::add_device;
     "POST" ["/account/app-passwords/revoke"] ACCOUNT_MANAGE Route => pages::account::revoke_device;

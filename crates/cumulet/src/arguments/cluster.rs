@@ -103,9 +103,15 @@ pub(crate) enum NeighborsChange {
 
 #[derive(Debug, Args)]
 pub(crate) struct Find {
-    /// Name or id of a node
+    /// Name or id of a node; with --people, part of a person's name or address
     #[arg(value_name = "NAME|ID")]
     pub(crate) what: String,
+    /// Seek people in the books of this node, of friends, and of their friends
+    #[arg(long, conflicts_with_all = ["max_hops", "services"])]
+    pub(crate) people: bool,
+    /// How far away people are sought
+    #[arg(long, value_name = "WHO", requires = "people", default_value = "friends-of-friends", value_parser = ["friends", "friends-of-friends"])]
+    pub(crate) among: String,
     /// Ask at most so many links away
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) max_hops: u16,

@@ -83,6 +83,9 @@ pub(super) async fn find(console: &Console, wish: Find) -> Result<Outcome, Failu
         reason = "it is between 1 and 60000"
     )]
     let deadline_ms = deadline_ms as u64;
+    if wish.people {
+        return people(console, &wish, deadline_ms).await;
+    }
     let body = json!({
         "what": wish.what,
         "max_hops": wish.max_hops,
@@ -105,6 +108,45 @@ pub(super) async fn find(console: &Console, wish: Find) -> Result<Outcome, Failu
     };
     let mut outcome = Outcome::new(found, text);
     outcome.code = u8::from(!is_found);
+    Ok(outcome)
+}
+
+async fn people(console: &Console, wish: &Find, deadline_ms: u64) -> Result<Outcome, Failure> {
+    let body = json!({
+        "term": wish.what,
+        "friends_of_friends": wish.among == "friends-of-friends",
+        "deadline_ms": deadline_ms,
+    });
+    let people = console.post("/v1/find-people", body).await?["people"].take();
+    let nobody = people.as_array().is_none_or(Vec::is_empty);
+    let text = if nobody {
+        format!(
+            "no person with `{}` in the name or an address can be found from here",
+            wish.what
+        )
+    } else {
+        let mut rows = people.clone();
+        for row in rows.as_array_mut().into_iter().flatten() {
+            let addresses = row["addresses"].as_array().map(|addresses| {
+                let texts: Vec<_> = addresses.iter().filter_map(Value::as_str).collect();
+                texts.join(", ")
+            });
+            row["addresses"] = json!(addresses);
+            row["where"] = match (&row["node"], &row["friend"]) {
+                (Value::Null, _) => json!("this node"),
+                (_, Value::String(friend)) => json!(format!("friend {friend}")),
+                (node, _) => json!(format!("friend of a friend, {}", cell("", node))),
+            };
+        }
+        let columns = [
+            ("name", "name"),
+            ("addresses", "addresses"),
+            ("where", "where"),
+        ];
+        table(&rows, &columns, "")
+    };
+    let mut outcome = Outcome::new(people, text);
+    outcome.code = u8::from(nobody);
     Ok(outcome)
 }
 

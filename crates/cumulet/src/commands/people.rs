@@ -29,7 +29,7 @@ pub(super) fn secret(user: &User) -> Result<Option<String>, Failure> {
             );
             consent::ask(&question, *given).map(|()| None)
         }
-        User::List => Ok(None),
+        User::List | User::Card { .. } => Ok(None),
     }
 }
 
@@ -94,6 +94,31 @@ pub(super) async fn user(
                 )
             };
             Ok(Outcome::new(answer, text))
+        }
+        User::Card {
+            name,
+            shown_as,
+            address,
+            no_addresses,
+            found_by,
+        } => {
+            let body = json!({
+                "name": name,
+                "shown_as": shown_as,
+                "addresses": (no_addresses || !address.is_empty()).then_some(address),
+                "found_by": found_by,
+            });
+            let card = console.post("/v1/users/card", body).await?;
+            let mut lines = vec![format!("{:<10} {}", "as", cell("", &card["shown_as"]))];
+            for address in card["addresses"].as_array().into_iter().flatten() {
+                lines.push(format!("{:<10} {}", "address", cell("", address)));
+            }
+            lines.push(format!(
+                "{:<10} {}",
+                "found by",
+                cell("", &card["found_by"])
+            ));
+            Ok(Outcome::new(card, lines.join("\n")))
         }
         User::Passwd {
             name,

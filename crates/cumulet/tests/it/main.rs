@@ -34,6 +34,7 @@ mod light;
 mod litmus;
 mod locks;
 mod outside_edits;
+mod people;
 mod quotas;
 mod ranges;
 mod refusals;

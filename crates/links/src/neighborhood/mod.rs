@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use peers::lookup::{Limits, Outcome};
 use peers::neighbors::{Size, Snapshot};
-use protocol::message::lookup::Target;
+use protocol::message::lookup::{ContactCard, QueryId, SignedCards, Target, Term};
 use protocol::message::presence::{Hello, Visible};
 use protocol::{Clock, NodeId, NodeRecord, SignedRecord};
 use thiserror::Error;
@@ -94,6 +94,14 @@ pub trait Shelf: Send + Sync + 'static {
     fn save(&self, snapshot: &Snapshot);
 }
 
+/// The address book that friends of this node, and their friends, may search (R52).
+pub trait Book: Send + Sync + 'static {
+    /// Cards that `term` means and that are shared with one whom `links` links between friends (1
+    /// or 2) join to this node, signed as the answer to `qid`; `from` is the friend that asked.
+    /// Called by the owner task: must not wait, so an audit is written elsewhere.
+    fn search(&self, from: NodeId, qid: QueryId, links: u8, term: &Term) -> Option<SignedCards>;
+}
+
 /// What a neighborhood begins with.
 pub struct Settings {
     /// Bounds of the table.
@@ -102,6 +110,8 @@ pub struct Settings {
     pub saved: Snapshot,
     /// Where it is saved to.
     pub shelf: Arc<dyn Shelf>,
+    /// What friends find of people.
+    pub book: Arc<dyn Book>,
     /// This node's record, and each new one.
     pub own: watch::Receiver<Own>,
     /// For the ages of records.
@@ -123,6 +133,15 @@ pub enum Finding {
         hops: u16,
         /// The neighbor that the answer came from.
         from: Option<NodeId>,
+    },
+    /// Cards in the book of another node (R52).
+    Cards {
+        /// Whose book it is.
+        holder: NodeId,
+        /// What it shares.
+        cards: Vec<ContactCard>,
+        /// Links to that node.
+        hops: u16,
     },
     /// It is over.
     Finished(Outcome),
@@ -225,7 +244,7 @@ impl Neighborhood {
         answer.await.map_err(|_| Away)
     }
 
-    /// Seeks a node. Ends with [`Finding::Finished`]; dropping the receiver gives it up.
+    /// Seeks a node or people. Ends with [`Finding::Finished`]; dropping the receiver gives it up.
     ///
     /// # Errors
     /// [`Away`].

@@ -21,7 +21,7 @@ mod calls;
 use self::around::Around;
 use super::dialer::Dialer;
 use super::talk::{Event, Voice};
-use super::{Finding, Introduction, Order, Owner, Shelf, State, View};
+use super::{Book, Finding, Introduction, Order, Owner, Shelf, State, View};
 use crate::{CloseCode, Endpoint, Link};
 
 /// How often the links are looked at.
@@ -81,6 +81,7 @@ struct Keeper {
     voice: Voice,
     clock: Clock,
     shelf: Arc<dyn Shelf>,
+    book: Arc<dyn Book>,
     counters: Arc<super::Counters>,
     begun: Instant,
     size: neighbors::Size,
@@ -130,6 +131,7 @@ impl Keeper {
             voice: owner.voice.clone(),
             clock: Arc::clone(&settings.clock),
             shelf: Arc::clone(&settings.shelf),
+            book: Arc::clone(&settings.book),
             counters: Arc::clone(&owner.counters),
             begun: Instant::now(),
             size: settings.size,
@@ -373,6 +375,7 @@ impl Keeper {
             linked: &self.linked,
             table: &self.table,
             own: &own,
+            book: &*self.book,
             clock: &self.clock,
         };
         self.lookup.handle(now, event, &around);
@@ -441,9 +444,18 @@ impl Keeper {
                 self.tell(find, Finding::Finished(outcome));
                 self.finds.remove(&find);
             }
-            lookup::Action::FoundContacts { .. } => {}
-            lookup::Action::SearchContacts { qid, .. } => {
-                self.seek(lookup::Event::Contacts { qid, cards: None });
+            lookup::Action::FoundContacts {
+                find,
+                holder,
+                cards,
+                hops,
+            } => {
+                let found = Finding::Cards {
+                    holder,
+                    cards,
+                    hops,
+                };
+                self.tell(find, found);
             }
             lookup::Action::Heard { node, record: _ } => {
                 let few = self.table.active().count() < FEW.min(self.size.active);

@@ -6,12 +6,12 @@ use axum::Json;
 use links::neighborhood::{self, Candidate, Finding, View};
 use links::{NodeAddress, Path};
 use peers::lookup::{BUDGET_DEFAULT, End, Limits, Outcome};
-use protocol::message::lookup::{DEADLINE_MS_MAX, HOPS_MAX, Target};
+use protocol::message::lookup::{ContactScope, DEADLINE_MS_MAX, HOPS_MAX, Target, Term};
 use protocol::message::services::Service;
 use protocol::{NodeId, NodeName, NodeRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sharing::Action;
+use sharing::{Action, Reach};
 use tokio::time::timeout;
 
 use super::{Admin, Answer, Failure, Kind, Shared, on_disk};
@@ -201,6 +201,50 @@ async fn note(admin: &Shared, node: NodeId, done: &'static str) -> Result<(), Fa
 }
 
 #[derive(Deserialize)]
+pub(super) struct PeopleSearch {
+    term: String,
+    /// Also the books of friends of friends.
+    friends_of_friends: bool,
+    deadline_ms: Option<u64>,
+}
+
+/// Seeks people in the books of this node, of friends, and of their friends (R52).
+pub(super) async fn find_people(admin: Shared, Json(wish): Json<PeopleSearch>) -> Answer {
+    let term = Term::new(&wish.term).map_err(|why| {
+        Failure::input(why).hint("write at least two letters of a name or an address")
+    })?;
+    let deadline = limits(None, wish.deadline_ms)?.deadline;
+    let scope = if wish.friends_of_friends {
+        ContactScope::FriendsOfFriends
+    } else {
+        ContactScope::Friends
+    };
+    let sought = term.0.clone();
+    on_disk(&admin, move |admin| {
+        admin.note(Action::ContactSearch, sought, scope_word(scope))
+    })
+    .await?;
+    let people = admin.neighbors()?.people(&term, scope, deadline).await?;
+    Ok(Json(json!({
+        "people": people.iter().map(|person| json!({
+            "name": person.card.name,
+            "addresses": person.card.addresses,
+            "node": person.holder,
+            "friend": person.friend,
+            "links": person.links,
+        })).collect::<Vec<_>>(),
+    })))
+}
+
+/// How far a search goes, in the words of commands and of the audit.
+pub(crate) fn scope_word(scope: ContactScope) -> &'static str {
+    match scope {
+        ContactScope::Friends => Reach::Friends.word(),
+        ContactScope::FriendsOfFriends => Reach::FriendsOfFriends.word(),
+    }
+}
+
+#[derive(Deserialize)]
 pub(super) struct Search {
     what: String,
     max_hops: Option<u16>,
@@ -303,6 +347,7 @@ pub(crate) async fn search(
                         }),
                     }
                 }
+                Some(Finding::Cards { .. }) => {}
                 Some(Finding::Finished(outcome)) => return Ok(outcome),
                 None => return Err(neighborhood::Away),
             }

@@ -139,6 +139,46 @@ fn last_owner(name: &str) -> Failure {
 }
 
 #[derive(Deserialize)]
+pub(super) struct CardWish {
+    name: String,
+    /// As whom others find the person.
+    shown_as: Option<String>,
+    addresses: Option<Vec<String>>,
+    found_by: Option<String>,
+}
+
+/// Shows or changes what others find of a person; what is not named stays.
+pub(super) async fn card(admin: Shared, Json(wish): Json<CardWish>) -> Answer {
+    let card = on_disk(&admin, move |admin| {
+        let sharing = &admin.state.sharing;
+        let account = admin.account(&wish.name)?;
+        let before = sharing.card(account.id)?;
+        let mut card = before.clone();
+        if let Some(name) = wish.shown_as {
+            card.content.name = name;
+        }
+        if let Some(addresses) = wish.addresses {
+            card.content.addresses = addresses;
+        }
+        if let Some(reach) = wish.found_by {
+            card.reach = reach.parse()?;
+        }
+        if card != before {
+            let found_by = format!("found by {}", card.reach.word());
+            sharing.set_card(card)?;
+            admin.note(Action::CardChange, account.name.as_str(), found_by)?;
+        }
+        Ok(sharing.card(account.id)?)
+    });
+    let card = card.await?;
+    Ok(Json(json!({
+        "shown_as": card.content.name,
+        "addresses": card.content.addresses,
+        "found_by": card.reach.word(),
+    })))
+}
+
+#[derive(Deserialize)]
 pub(super) struct NewPassword {
     name: String,
     password: String,

@@ -3,10 +3,12 @@
 //! One [`links::Endpoint`] at the port of HTTPS. [`pairing`] makes friends, [`door`] serves them,
 //! [`dial`] asks them, [`tally`] counts what is given and taken. [`Friends`] is all of that for
 //! pages and commands. [`Discovery`] knows who is on the home network, [`Neighbors`] keeps links to
-//! other nodes and finds nodes without a server in the middle, [`Registration`] is the node at its
-//! center, if it has one. A node whose UDP port is taken
-//! serves its own people all the same, and its module `links` says why it is alone.
+//! other nodes and finds nodes and people without a server in the middle; [`book`] is what others
+//! find of the people here. [`Registration`] is the node at its center, if it has one. A node whose
+//! UDP port is taken serves its own people all the same, and its module `links` says why it is
+//! alone.
 
+mod book;
 mod center;
 mod dial;
 mod discovery;
@@ -16,6 +18,7 @@ mod neighbors;
 mod offers;
 mod page;
 mod pairing;
+mod people;
 mod record;
 mod tally;
 

@@ -6,25 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use links::neighborhood::{
-    Away, Candidate, Finding, Neighborhood, Own, Owner, Settings, Shelf, View,
+    Away, Book, Candidate, Finding, Neighborhood, Own, Owner, Settings, Shelf, View,
 };
 use links::{Endpoint, Protocol, Router, Standing};
 use peers::lookup::Limits;
 use peers::neighbors::{Size, Snapshot};
 use protocol::message::lookup::Target;
 use protocol::{Clock, NodeId};
-use sharing::{Friend, FriendState, Sharing};
+use sharing::{FriendState, Sharing};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::book::{self, PeopleBook, Searched};
 use super::offers::{Offers, Presence, offers};
 use super::record::Author;
 use crate::layout;
 use crate::modules::{Module, Task};
 use crate::state::State;
 
-/// Who is a friend is looked up this often.
-const FRIENDS_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
+/// Who is a friend is looked up in memory this often.
+const FRIENDS_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// Version of the file; one of a later version is left alone.
 const FILE_VERSION: u32 = 1;
 
@@ -40,6 +41,8 @@ struct Inner {
     port: u16,
     size: Size,
     shelf: Arc<TableFile>,
+    book: Arc<PeopleBook>,
+    searched: tokio::sync::Mutex<mpsc::Receiver<Searched>>,
     clock: Clock,
     sharing: Sharing,
     endpoint: Mutex<Option<Endpoint>>,
@@ -64,7 +67,9 @@ impl Neighbors {
         let shelf = Arc::new(TableFile {
             path: state.layout.state.join("neighbors.json"),
         });
-        let settings = settings(shelf.load()?, size, &shelf, &own, &state.clock)?;
+        let (book, searched) = PeopleBook::new(&state.sharing, &state.secret, &state.clock);
+        let book = Arc::new(book);
+        let settings = settings(shelf.load()?, size, &shelf, &book, &own, &state.clock)?;
         let (neighborhood, owner) = Neighborhood::new(settings);
         Ok(Self(Arc::new(Inner {
             neighborhood: Mutex::new(neighborhood),
@@ -74,6 +79,8 @@ impl Neighbors {
             port,
             size,
             shelf,
+            book,
+            searched: tokio::sync::Mutex::new(searched),
             clock: Arc::clone(&state.clock),
             sharing: state.sharing.clone(),
             endpoint: Mutex::new(None),
@@ -110,13 +117,14 @@ impl Neighbors {
             task.stop.clone(),
         );
         let friends = self.follow_friends(task.stop.clone());
-        tokio::join!(follow, friends, owner.run(endpoint, task.stop));
+        let audit = book::audit(&self.0.sharing, &self.0.searched, task.stop.clone());
+        tokio::join!(follow, friends, audit, owner.run(endpoint, task.stop));
         Ok(())
     }
 
     /// Friends are neighbors before strangers, and are called where they were last.
     async fn follow_friends(&self, stop: CancellationToken) {
-        let mut known: Vec<NodeId> = Vec::new();
+        let mut known: Arc<[NodeId]> = Arc::default();
         let mut look = tokio::time::interval(FRIENDS_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -124,33 +132,38 @@ impl Neighbors {
                 () = stop.cancelled() => return,
                 _ = look.tick() => {}
             }
-            let sharing = self.0.sharing.clone();
-            let friends = match tokio::task::spawn_blocking(move || sharing.friends()).await {
-                Ok(Ok(friends)) => friends,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "cannot read the friends");
-                    continue;
-                }
-                Err(_) => return,
-            };
-            let accepted = |friend: &&Friend| friend.state == FriendState::Accepted;
-            let mut now = Vec::new();
-            for friend in friends.iter().filter(accepted) {
-                if !known.contains(&friend.node) {
-                    let _ = self.befriend(friend.node, true).await;
-                    self.meet(Candidate {
-                        id: friend.node,
-                        addresses: friend.addresses.clone(),
-                        name: None,
-                    });
-                }
-                now.push(friend.node);
+            let now = self.0.sharing.friend_nodes();
+            if Arc::ptr_eq(&now, &known) {
+                continue;
+            }
+            for node in now.iter().filter(|node| !known.contains(node)) {
+                let _ = self.befriend(*node, true).await;
             }
             for node in known.iter().filter(|node| !now.contains(node)) {
                 let _ = self.befriend(*node, false).await;
             }
+            if let Err(error) = self.meet_friends(Arc::clone(&known)).await {
+                tracing::warn!(%error, "cannot read where friends are");
+            }
             known = now;
         }
+    }
+
+    /// Calls friends that are not among `known`, where they were last.
+    async fn meet_friends(&self, known: Arc<[NodeId]>) -> anyhow::Result<()> {
+        let sharing = self.0.sharing.clone();
+        let friends = tokio::task::spawn_blocking(move || sharing.friends()).await??;
+        let new = friends.into_iter().filter(|friend| {
+            friend.state == FriendState::Accepted && !known.contains(&friend.node)
+        });
+        for friend in new {
+            self.meet(Candidate {
+                id: friend.node,
+                addresses: friend.addresses,
+                name: None,
+            });
+        }
+        Ok(())
     }
 
     /// The owner of this run: the first one, or one that reads the table again.
@@ -160,8 +173,15 @@ impl Neighbors {
         }
         let shelf = Arc::clone(&self.0.shelf);
         let saved = tokio::task::spawn_blocking(move || shelf.load()).await??;
-        let (size, clock) = (self.0.size, &self.0.clock);
-        let settings = settings(saved, size, &self.0.shelf, &self.0.own, clock)?;
+        let Inner {
+            size,
+            shelf,
+            book,
+            own,
+            clock,
+            ..
+        } = &*self.0;
+        let settings = settings(saved, *size, shelf, book, own, clock)?;
         let (neighborhood, owner) = Neighborhood::new(settings);
         *lock(&self.0.neighborhood) = neighborhood;
         Ok(owner)
@@ -232,6 +252,11 @@ impl Neighbors {
         lock(&self.0.endpoint).clone()
     }
 
+    /// People and friends.
+    pub(crate) fn sharing(&self) -> &Sharing {
+        &self.0.sharing
+    }
+
     /// The clock that ages of records are judged by.
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
@@ -258,6 +283,7 @@ fn settings(
     saved: Snapshot,
     size: Size,
     shelf: &Arc<TableFile>,
+    book: &Arc<PeopleBook>,
     own: &watch::Sender<Own>,
     clock: &Clock,
 ) -> anyhow::Result<Settings> {
@@ -269,6 +295,7 @@ fn settings(
         size,
         saved,
         shelf: Arc::clone(shelf) as Arc<dyn Shelf>,
+        book: Arc::clone(book) as Arc<dyn Book>,
         own: own.subscribe(),
         clock: Arc::clone(clock),
         seed,

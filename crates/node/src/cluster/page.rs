@@ -6,13 +6,15 @@ use std::time::Duration;
 use links::neighborhood::{State, View};
 use links::{NodeAddress, Path};
 use peers::lookup::Limits;
+use protocol::message::lookup::{ContactScope, Term};
 use protocol::message::services::Service;
 use web::{
-    ClusterSource, ClusterTrouble, FoundReport, NeighborPath, NeighborReport, NeighborState,
-    OfferReport, Pending, SearchReport,
+    BookReport, ClusterSource, ClusterTrouble, FoundReport, NeighborPath, NeighborReport,
+    NeighborState, OfferReport, Pending, PersonReport, SearchReport,
 };
 
 use super::Neighbors;
+use super::people::FoundPerson;
 use crate::admin::neighbors::{FoundNode, search, target};
 
 /// A person waits for the page.
@@ -64,6 +66,27 @@ impl ClusterSource for Neighbors {
                 messages: found.outcome.messages,
                 took: found.outcome.took,
             })
+        })
+    }
+
+    fn people<'a>(
+        &'a self,
+        term: &'a Term,
+    ) -> Pending<'a, Result<Vec<PersonReport>, ClusterTrouble>> {
+        Box::pin(async move {
+            let scope = ContactScope::FriendsOfFriends;
+            let found = Neighbors::people(self, term, scope, DEADLINE).await;
+            let found = found.map_err(|_| ClusterTrouble::Away)?;
+            let report = |person: FoundPerson| PersonReport {
+                name: person.card.name,
+                addresses: person.card.addresses,
+                book: match (person.holder, person.friend) {
+                    (None, _) => BookReport::Own,
+                    (Some(_), Some(friend)) => BookReport::Friend(friend),
+                    (Some(holder), None) => BookReport::Farther(holder),
+                },
+            };
+            Ok(found.into_iter().map(report).collect())
         })
     }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::message::lookup::{
-    ContactCard, ContactScope, LookupMessage, QueryId, SignedCards, Target, Term,
-};
+use protocol::message::lookup::{ContactCard, LookupMessage, QueryId, SignedCards, Target, Term};
 use protocol::{NodeId, NodeRecord, RecordError, SignedRecord};
 
 /// Number that the driver gives to a lookup of its own node.
@@ -17,6 +15,11 @@ pub trait Surroundings {
     /// Records of nodes that `target` means and that may be given to `asker`: of known nodes, and
     /// the own one. Contacts are not answered here.
     fn records(&self, target: &Target, asker: Asker) -> Vec<KnownRecord>;
+    /// Cards of the own address book that `term` means, signed as the answer to `qid` (R52). `from`
+    /// is the friend that asked, `links` the number of links between friends that join the one that
+    /// seeks to this node: at 1 cards that are shared with friends, at 2 those that are shared with
+    /// friends of friends. To be audited.
+    fn cards(&self, from: NodeId, qid: QueryId, links: u8, term: &Term) -> Option<SignedCards>;
     /// The record, if it is signed by its node and holds now ([`SignedRecord::open`]).
     ///
     /// # Errors
@@ -106,14 +109,6 @@ pub enum Event {
         /// What it said.
         message: LookupMessage,
     },
-    /// The answer to [`Action::SearchContacts`]: what may be shown, signed for that query; `None`
-    /// if there is nothing.
-    Contacts {
-        /// As in the action.
-        qid: QueryId,
-        /// Cards, signed.
-        cards: Option<SignedCards>,
-    },
     /// Time has passed.
     Tick,
 }
@@ -158,18 +153,6 @@ pub enum Action {
         find: FindId,
         /// How.
         outcome: Outcome,
-    },
-    /// Look into the own address book on behalf of others and tell [`Event::Contacts`]: only cards
-    /// that are shared with `scope` or more. To be audited.
-    SearchContacts {
-        /// For the signature.
-        qid: QueryId,
-        /// The friend that asked.
-        from: NodeId,
-        /// How far the asker may be.
-        scope: ContactScope,
-        /// What is sought.
-        term: Term,
     },
     /// A verified record of another node came by; the table of neighbors may want it.
     Heard {

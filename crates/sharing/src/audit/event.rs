@@ -111,6 +111,12 @@ actions! {
     FriendRemove = "friend-remove",
     /// A friend was renamed, or what it may ask for was changed.
     FriendChange = "friend-change",
+    /// Somebody changed what others find of them.
+    CardChange = "card-change",
+    /// People were sought in the books of friends.
+    ContactSearch = "contact-search",
+    /// A friend sought people in the book of this node.
+    ContactAnswer = "contact-answer",
     /// Something was made LAN-only or not.
     LanOnly = "lan-only",
     /// A quota was changed.

@@ -5,8 +5,8 @@ use http::Response;
 use maud::{Markup, html};
 use sharing::{Account, Action, AppPassword, Event, LoginError, SessionInfo, Via, Who};
 
-use super::done;
 use super::shell::{Input, Section, Tone, Width, icon, moment, notice, qr};
+use super::{done, people};
 use crate::App;
 use crate::asker;
 use crate::call::{Answer, Call};
@@ -19,6 +19,7 @@ struct Facts {
     devices: Vec<AppPassword>,
     sessions: Vec<SessionInfo>,
     codes_left: u32,
+    card: sharing::Card,
 }
 
 fn own(call: &Call) -> Result<&Account, Problem> {
@@ -46,6 +47,7 @@ pub(crate) async fn show(call: Call) -> Answer {
                 devices: app.sharing.app_passwords(id)?,
                 sessions: app.sharing.sessions(id)?,
                 codes_left: app.sharing.recovery_codes_left(id)?,
+                card: app.sharing.card(id)?,
             })
         })
         .await?;
@@ -68,6 +70,7 @@ pub(crate) async fn show(call: Call) -> Answer {
             (device_card(t, &account, &facts.devices, &url))
             (password_card(t))
             (factor_card(t, &account, facts.codes_left))
+            (people::card(t, &facts.card))
             (session_card(t, &facts.sessions, session_id(&call)))
         }))
 }

@@ -116,6 +116,7 @@ impl Frame<'_> {
                     summary { (icon("person")) (account.name) }
                     div class="items" {
                         a href="/account" { (icon("key")) (t.text("nav-account")) }
+                        a href="/people" { (icon("people")) (t.text("people-title")) }
                         form method="post" action="/logout" {
                             button { (icon("leave")) (t.text("nav-sign-out")) }
                         }

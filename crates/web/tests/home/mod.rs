@@ -87,6 +87,12 @@ impl web::ClusterSource for Quiet {
     ) -> web::Pending<'a, Result<web::SearchReport, web::ClusterTrouble>> {
         Box::pin(async { Err(web::ClusterTrouble::Away) })
     }
+    fn people<'a>(
+        &'a self,
+        _: &'a protocol::message::lookup::Term,
+    ) -> web::Pending<'a, Result<Vec<web::PersonReport>, web::ClusterTrouble>> {
+        Box::pin(async { Err(web::ClusterTrouble::Away) })
+    }
 }
 
 /// A node whose catalog lies in `folder` and whose files lie in `folder/home`.

@@ -2,17 +2,18 @@
 
 use peers::lookup::{Asker, KnownRecord, Linked, Surroundings};
 use peers::neighbors::{Neighbor, Table, Visibility};
-use protocol::message::lookup::Target;
+use protocol::message::lookup::{QueryId, SignedCards, Target, Term};
 use protocol::message::presence::Visible;
-use protocol::{Clock, NodeRecord, RecordError, SignedRecord};
+use protocol::{Clock, NodeId, NodeRecord, RecordError, SignedRecord};
 
-use super::super::Own;
+use super::super::{Book, Own};
 
 /// What the lookups see of this node.
 pub(super) struct Around<'a> {
     pub(super) linked: &'a [Linked],
     pub(super) table: &'a Table,
     pub(super) own: &'a Own,
+    pub(super) book: &'a dyn Book,
     pub(super) clock: &'a Clock,
 }
 
@@ -42,6 +43,10 @@ impl Surroundings for Around<'_> {
             })
         });
         of_self.into_iter().chain(others).collect()
+    }
+
+    fn cards(&self, from: NodeId, qid: QueryId, links: u8, term: &Term) -> Option<SignedCards> {
+        self.book.search(from, qid, links, term)
     }
 
     fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError> {

@@ -26,6 +26,16 @@ const CONTEXT: &[u8] = b"cumulet contact cards 1\0";
 pub struct Term(pub String);
 
 impl Term {
+    /// Takes a term from a person.
+    ///
+    /// # Errors
+    /// It is too short or too long.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        let term = Self(text.trim().to_owned());
+        term.check()?;
+        Ok(term)
+    }
+
     pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.0.trim().len() < 2 || self.0.len() > TERM_BYTES_MAX {
             return Err("a term that is not between 2 and 64 bytes");
@@ -43,6 +53,15 @@ pub struct ContactCard {
     pub addresses: Vec<String>,
 }
 
+impl ContactCard {
+    /// Bytes that it counts for, at most [`CARD_BYTES_MAX`].
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let lengths = self.addresses.iter().map(|address| address.len() + 2);
+        self.name.len() + lengths.sum::<usize>()
+    }
+}
+
 /// Cards of the book of `holder` for one query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Cards {
@@ -56,14 +75,10 @@ impl Message for Cards {
     const BYTES_MAX: usize = CARDS_BYTES_MAX - 128;
 
     fn check(&self) -> Result<(), &'static str> {
-        let bytes = |card: &ContactCard| {
-            let lengths = card.addresses.iter().map(|address| address.len() + 2);
-            card.name.len() + lengths.sum::<usize>()
-        };
         if self.cards.is_empty() || self.cards.len() > CARDS_MAX {
             return Err("not between 1 and 16 cards");
         }
-        if self.cards.iter().any(|card| bytes(card) > CARD_BYTES_MAX) {
+        if self.cards.iter().any(|card| card.bytes() > CARD_BYTES_MAX) {
             return Err("a card of more than 480 bytes");
         }
         Ok(())
