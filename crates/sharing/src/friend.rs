@@ -196,23 +196,6 @@ impl Sharing {
         Ok(friend)
     }
 
-    /// The nodes of all accepted friends, as of the last change that was acknowledged. Does not
-    /// block.
-    #[must_use]
-    pub fn friend_nodes(&self) -> Arc<[NodeId]> {
-        let accepted = &self.0.accepted.0;
-        Arc::clone(&accepted.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Reads [`Sharing::friend_nodes`] again; after what may have changed them.
-    pub(crate) fn read_accepted(&self) -> Result<(), SharingError> {
-        let friends = self.friends()?.into_iter();
-        let accepted = friends.filter(|friend| friend.state == FriendState::Accepted);
-        let nodes = accepted.map(|friend| friend.node).collect();
-        *self.0.accepted.0.write().unwrap_or_else(PoisonError::into_inner) = nodes;
-        Ok(())
-    }
-
     /// Friends whose tickets are to be redeemed, with the tickets' secrets.
     pub fn held_tickets(&self) -> Result<Vec<(Friend, Token)>, SharingError> {
         let now = self.now();
@@ -275,7 +258,12 @@ impl Sharing {
         let friends = self.friends()?.into_iter();
         let accepted = friends.filter(|friend| friend.state == FriendState::Accepted);
         let nodes = accepted.map(|friend| friend.node).collect();
-        *self.0.accepted.0.write().unwrap_or_else(PoisonError::into_inner) = nodes;
+        *self
+            .0
+            .accepted
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = nodes;
         Ok(())
     }
 

@@ -32,7 +32,15 @@ fn befriend(one: &Node, other: &Node, called: &str) {
 #[track_caller]
 fn card(node: &Node, whose: &str, shown_as: &str, found_by: &str) {
     let address = format!("{whose}@example.org");
-    let words = ["user", "card", whose, "--as", shown_as, "--address", &address];
+    let words = [
+        "user",
+        "card",
+        whose,
+        "--as",
+        shown_as,
+        "--address",
+        &address,
+    ];
     node.cli(&[&words[..], &["--found-by", found_by]].concat())
         .ok();
 }
@@ -121,7 +129,10 @@ fn r52_a_search_is_in_the_audit_log_of_who_seeks_and_of_who_is_asked() {
     let answered = audited(&row.carol, "contact-answer");
     assert_eq!(answered[0]["actor"], "friend bobs-box");
     assert_eq!(answered[0]["target"], "carol@");
-    assert_eq!(answered[0]["detail"], "1 cards, for a friend of this friend");
+    assert_eq!(
+        answered[0]["detail"],
+        "1 cards, for a friend of this friend"
+    );
 }
 
 #[test]
