@@ -440,6 +440,7 @@ work-links = Links to other nodes
 work-neighbors = Keeps neighbors, finds nodes
 cluster-title = Other nodes
 cluster-text = Nodes that this one has met. Through them it finds others, without a server in the middle.
+cluster-map = Map of { $count } linked nodes: the nearer to the middle, the faster they answer
 cluster-empty = No other node yet
 cluster-away = The work that keeps links to other nodes is stopped or could not start. The page of the node shows why.
 cluster-no-name = That is neither the name nor the id of a node.

@@ -397,6 +397,7 @@ work-links = 与其他节点的连接
 work-neighbors = 维护邻居节点，查找节点
 cluster-title = 其他节点
 cluster-text = 本节点遇到过的节点。通过它们可以找到更多节点，中间不需要服务器。
+cluster-map = { $count } 个已连接节点的示意图：越靠近中心，应答越快
 cluster-empty = 还没有其他节点
 cluster-away = 维护节点连接的后台工作已停止或无法启动，原因见“节点”页面。
 cluster-no-name = 这既不是节点的名称，也不是节点的标识。

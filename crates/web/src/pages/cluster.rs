@@ -11,6 +11,8 @@ use crate::cluster::{
 };
 use crate::language::Language;
 
+mod map;
+
 /// `GET /cluster?node=`
 pub(crate) async fn show(call: Call) -> Answer {
     let query = call.query()?;
@@ -36,7 +38,7 @@ pub(crate) async fn show(call: Call) -> Answer {
             div class="buttons end" { button class="button" { (t.text("cluster-go-button")) } }
         }
         @if let Some(found) = &found { (result(t, found)) }
-        (list(t, &neighbors))
+        (list(t, &call.app.settings.name, &neighbors))
     }))
 }
 
@@ -92,7 +94,7 @@ fn problem(t: Language, trouble: ClusterTrouble) -> Markup {
     notice(Tone::Warn, &html! { (text) })
 }
 
-fn list(t: Language, neighbors: &Result<Vec<NeighborReport>, ClusterTrouble>) -> Markup {
+fn list(t: Language, own: &str, neighbors: &Result<Vec<NeighborReport>, ClusterTrouble>) -> Markup {
     let neighbors = match neighbors {
         Ok(neighbors) => neighbors,
         Err(trouble) => return problem(t, *trouble),
@@ -103,6 +105,7 @@ fn list(t: Language, neighbors: &Result<Vec<NeighborReport>, ClusterTrouble>) ->
             @if neighbors.is_empty() {
                 div class="empty" { (icon_of("icon", "people")) h3 { (t.text("cluster-empty")) } }
             } @else {
+                @if let Some(map) = map::map(t, own, neighbors) { (map) }
                 div class="things" { @for neighbor in neighbors { (row(t, neighbor)) } }
             }
         }
