@@ -12,7 +12,7 @@ const HEIGHT: f64 = 300.0;
 /// Room around the outermost nodes, for their names.
 const MARGIN: f64 = 46.0;
 /// A node is at least so far from the middle, as a part of the way to the edge.
-const NEAREST: f64 = 0.42;
+const NEAREST: f64 = 0.55;
 /// What answers this slowly, or is not measured, stands at the edge.
 const FARTHEST_MS: f64 = 300.0;
 /// The nearest ones; the list has the others.
@@ -44,13 +44,13 @@ pub(super) fn map(t: Language, own: &str, neighbors: &[NeighborReport]) -> Optio
                 line class=(line_class(neighbor)) x1=(round(x)) y1=(round(y)) x2=(round(*to_x)) y2=(round(*to_y)) {}
             }
             circle class="own" cx=(round(x)) cy=(round(y)) r="13" {}
-            text x=(round(x)) y=(round(y + 30.0)) { (short(own)) }
+            text x=(round(x)) y=(round(y)) dy="2em" { (short(own)) }
             @for (neighbor, (x, y)) in linked.iter().zip(&places) {
                 g {
                     title { (words(t, neighbor)) }
                     circle class=(node_class(neighbor)) cx=(round(*x)) cy=(round(*y)) r="9" {}
                     @if linked.len() <= NAMED_MAX {
-                        text x=(round(*x)) y=(round(name_y(*y))) {
+                        text x=(round(*x)) y=(round(*y)) dy=(name_side(*y)) {
                             (short(neighbor.name.as_deref().unwrap_or("…")))
                         }
                     }
@@ -63,8 +63,9 @@ pub(super) fn map(t: Language, own: &str, neighbors: &[NeighborReport]) -> Optio
 /// Where the neighbor `number` of `count` stands: on a ray of its own, as far as its RTT says.
 #[expect(clippy::cast_precision_loss, reason = "at most SHOWN_MAX")]
 fn place(number: usize, count: usize, neighbor: &NeighborReport) -> (f64, f64) {
-    // Two stand left and right of the middle, so that their names have room.
-    let angle = std::f64::consts::TAU * number as f64 / count as f64;
+    // Nobody stands straight below the middle, where the name of this node is.
+    let step = std::f64::consts::TAU / count as f64;
+    let angle = std::f64::consts::FRAC_PI_2 + step * (number as f64 + 0.5);
     let far = NEAREST + (1.0 - NEAREST) * slowness(neighbor);
     let x = WIDTH / 2.0 + angle.cos() * far * (WIDTH / 2.0 - MARGIN);
     let y = HEIGHT / 2.0 + angle.sin() * far * (HEIGHT / 2.0 - MARGIN);
@@ -79,12 +80,8 @@ fn slowness(neighbor: &NeighborReport) -> f64 {
 }
 
 /// Above the node in the upper half, below it in the lower one: never on its line.
-fn name_y(y: f64) -> f64 {
-    if y < HEIGHT / 2.0 - 1.0 {
-        y - 16.0
-    } else {
-        y + 25.0
-    }
+fn name_side(y: f64) -> &'static str {
+    if y < HEIGHT / 2.0 { "-1.1em" } else { "1.8em" }
 }
 
 fn line_class(neighbor: &NeighborReport) -> &'static str {
