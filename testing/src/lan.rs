@@ -128,6 +128,21 @@ impl Lan {
         }
     }
 
+    /// Gives the first interface of a machine another IPv4 address instead of all that it has.
+    pub fn move_to(&self, number: usize, address: &str) {
+        let space = self.machine(number);
+        ip(&["-n", space, "-4", "address", "flush", "dev", "eth0"]);
+        let address = format!("{address}/24");
+        ip(&["-n", space, "address", "add", &address, "dev", "eth0"]);
+    }
+
+    /// Runs a script of the shell on a machine and gives what it prints.
+    #[track_caller]
+    #[must_use]
+    pub fn run(&self, number: usize, script: &str) -> String {
+        in_space(self.machine(number), script)
+    }
+
     /// Takes an interface away.
     pub fn unplug(&self, number: usize, interface: &str) {
         ip(&["-n", self.machine(number), "link", "delete", interface]);

@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("node", "nodejs"),
     ("dig", "bind9-dnsutils"),
+    ("nft", "nftables"),
     ("initdb", "postgresql"),
     ("pg_isready", "postgresql-client"),
 ];

@@ -155,7 +155,7 @@ async fn run(home: &Home, config: &Config, announce: impl FnOnce(&Ready)) -> any
     tasks.spawn(sweep(Arc::clone(&office), stop.clone()));
     tasks.spawn(note(Arc::clone(&office), stop.clone()));
     let router =
-        links::Router::default().with(Protocol::Center, Arc::new(Desk(Arc::clone(&office))));
+        links::Router::default().with(Protocol::Center, Arc::new(Desk::new(Arc::clone(&office))));
     let desks = tokio::spawn({
         let (endpoint, stop) = (endpoint.clone(), stop.clone());
         async move { router.run(&endpoint, stop).await }

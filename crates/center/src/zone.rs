@@ -103,6 +103,10 @@ impl Zone {
     }
 
     fn find(&self, name: &LowerName, kind: RecordType) -> Result<RecordSet, LookupError> {
+        // All that a name has is asked for by those who want to use us against others (RFC 8482).
+        if kind == RecordType::ANY {
+            return Err(LookupError::from(ResponseCode::Refused));
+        }
         let full = Name::from(name);
         let labels: Vec<&[u8]> = full.iter().collect();
         let below = labels

@@ -191,7 +191,7 @@ impl Node {
             },
             status: Arc::clone(&view) as Arc<dyn web::StatusSource>,
             friends: Arc::new(cluster.friends.clone()),
-            cluster: Arc::new(cluster.neighbors.clone()),
+            cluster: Arc::new(cluster.others()),
         };
         let router = web::router(Arc::new(app));
         cluster.friends.open_door(router.clone());

@@ -241,7 +241,7 @@ mod tests {
         let wish = card(bob, " Bob Chen ", &["bob@example.org", " "], Reach::Friends);
         home.sharing.set_card(wish).unwrap();
         let kept = card(bob, "Bob Chen", &["bob@example.org"], Reach::Friends);
-        assert_eq!(home.sharing.directory()[..], [kept.clone()]);
+        assert_eq!(&home.sharing.directory()[..], std::slice::from_ref(&kept));
         home.restart();
         assert_eq!(home.sharing.card(bob).unwrap(), kept);
         assert_eq!(home.sharing.card(alice).unwrap().reach, Reach::Nobody);

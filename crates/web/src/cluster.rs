@@ -74,10 +74,61 @@ pub struct FoundReport {
     pub name: Option<String>,
     /// Where it says it listens.
     pub addresses: Vec<String>,
-    /// Links to the node that knew it; 0: this one.
+    /// Links to the node that knew it; 0: this one, or the center.
     pub hops: u16,
     /// What it offers to this node; `None` if it did not answer.
     pub offers: Option<Vec<OfferReport>>,
+}
+
+/// Whether the node's center serves it (R2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CenterState {
+    /// On the way to it.
+    Connecting,
+    /// Registered, and the link stands.
+    Registered,
+    /// It cannot be reached: the reason, in the words of the network.
+    Away(String),
+    /// It refuses this node.
+    Refused(CenterRefusal),
+    /// The owner has stopped the work.
+    Stopped,
+}
+
+/// Why a center does not do what the node wants, as far as people can do something about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CenterRefusal {
+    /// The name is another node's.
+    NameTaken,
+    /// It looks like this name of another node.
+    NameLooksLike(String),
+    /// The center keeps it for itself.
+    NameReserved,
+    /// The node's name cannot be one in the DNS.
+    NoLabel,
+    /// Registration needs an invite that holds.
+    Invite,
+    /// The clocks differ too much, or the statement is not valid.
+    NotValid,
+    /// Anything else, in the center's words.
+    Other(String),
+}
+
+/// The node's center as the page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CenterReport {
+    /// The string that names it.
+    pub center: String,
+    /// Whether it serves this node.
+    pub state: CenterState,
+    /// Where browsers find this node.
+    pub url: Option<String>,
+    /// When it heard from this node last, RFC 3339.
+    pub last_renewed: Option<String>,
+    /// The name that was wanted and why it was not given.
+    pub name_refused: Option<(String, CenterRefusal)>,
+    /// The last lie that it was caught with.
+    pub lie: Option<String>,
 }
 
 /// The end of a search (R29).
@@ -85,6 +136,8 @@ pub struct FoundReport {
 pub struct SearchReport {
     /// Several nodes may have one name.
     pub nodes: Vec<FoundReport>,
+    /// The center was to be asked, and could not be, or lied.
+    pub center_trouble: Option<String>,
     /// Messages that it caused.
     pub messages: u32,
     /// How long it took.
@@ -126,6 +179,9 @@ pub enum ClusterTrouble {
 pub trait ClusterSource: Send + Sync {
     /// All known nodes, linked ones first.
     fn neighbors(&self) -> Pending<'_, Result<Vec<NeighborReport>, ClusterTrouble>>;
+
+    /// The center, if the node has one.
+    fn center(&self) -> Option<CenterReport>;
 
     /// Seeks a node by name or id; ends within a few seconds.
     fn find<'a>(&'a self, what: &'a str) -> Pending<'a, Result<SearchReport, ClusterTrouble>>;

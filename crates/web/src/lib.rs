@@ -44,8 +44,9 @@ use protocol::{Clock, NodeId, NodeSecret};
 use sharing::{Place, Sharing};
 
 pub use cluster::{
-    BookReport, ClusterSource, ClusterTrouble, FoundReport, NeighborPath, NeighborReport,
-    NeighborState, OfferReport, Pending, PersonReport, SearchReport,
+    BookReport, CenterRefusal, CenterReport, CenterState, ClusterSource, ClusterTrouble,
+    FoundReport, NeighborPath, NeighborReport, NeighborState, OfferReport, Pending, PersonReport,
+    SearchReport,
 };
 pub use content::FileRange;
 pub use dispatch::router;

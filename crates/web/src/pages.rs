@@ -6,6 +6,7 @@
 
 pub(crate) mod account;
 pub(crate) mod admin;
+pub(crate) mod center;
 pub(crate) mod change;
 pub(crate) mod cluster;
 pub(crate) mod done;

@@ -97,8 +97,12 @@ pub(super) async fn find(console: &Console, wish: Find) -> Result<Outcome, Failu
     let text = if is_found {
         told(&found)
     } else {
+        let center = match found["center_error"].as_str() {
+            Some(why) => format!("the center could not be asked: {why}\n"),
+            None => String::new(),
+        };
         format!(
-            "nobody within {} links knows {} ({}, {} messages, {} ms)",
+            "{center}nobody within {} links knows {} ({}, {} messages, {} ms)",
             wish.max_hops,
             wish.what,
             cell("", &found["end"]),
@@ -160,17 +164,17 @@ fn told(found: &Value) -> String {
     for service in found["services"].as_array().into_iter().flatten() {
         line("offers", cell("", &service["name"]));
     }
-    line(
-        "found",
-        format!(
-            "{} links away, {} messages, {} ms",
-            cell("", &found["hops"]),
-            cell("", &found["messages"]),
-            cell("", &found["took_ms"])
-        ),
-    );
+    let by = match found["presence"].as_str() {
+        Some(presence) => format!("at the center, {presence} there"),
+        None => format!("{} links away", cell("", &found["hops"])),
+    };
+    let (messages, took) = (cell("", &found["messages"]), cell("", &found["took_ms"]));
+    line("found", format!("{by}, {messages} messages, {took} ms"));
     for other in found["others"].as_array().into_iter().flatten() {
         line("also", format!("{} has this name", cell("", &other["id"])));
+    }
+    if !found["center_error"].is_null() {
+        line("center", cell("", &found["center_error"]));
     }
     if !found["trouble"].is_null() {
         line("trouble", cell("", &found["trouble"]));

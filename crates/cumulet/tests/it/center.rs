@@ -5,6 +5,7 @@
 
 mod faults;
 mod guest;
+mod resolver;
 
 use std::time::{Duration, Instant};
 

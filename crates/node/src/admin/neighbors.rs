@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use axum::Json;
-use links::neighborhood::{self, Candidate, Finding, View};
+use links::neighborhood::{self, Candidate, View};
 use links::{NodeAddress, Path};
-use peers::lookup::{BUDGET_DEFAULT, End, Limits, Outcome};
-use protocol::message::lookup::{ContactScope, DEADLINE_MS_MAX, HOPS_MAX, Target, Term};
+use peers::lookup::{BUDGET_DEFAULT, End, Limits};
+use protocol::message::center::Presence;
+use protocol::message::lookup::{ContactScope, DEADLINE_MS_MAX, HOPS_MAX, Term};
 use protocol::message::services::Service;
-use protocol::{NodeId, NodeName, NodeRecord};
+use protocol::{NodeId, NodeName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sharing::{Action, Reach};
-use tokio::time::timeout;
 
 use super::{Admin, Answer, Failure, Kind, Shared, on_disk};
-use crate::cluster::Neighbors;
+use crate::cluster::{Found, Neighbors, Sought, Source, seek};
 
 impl Admin {
     fn neighbors(&self) -> Result<&Neighbors, Failure> {
@@ -257,8 +257,12 @@ pub(super) struct Search {
 pub(super) async fn find(admin: Shared, Json(wish): Json<Search>) -> Answer {
     let neighbors = admin.neighbors()?;
     let limits = limits(wish.max_hops, wish.deadline_ms)?;
-    let target = target(&wish.what)?;
-    let found = search(neighbors, target, limits).await?;
+    let center = admin
+        .running
+        .as_ref()
+        .and_then(|running| running.center.clone());
+    let sought = Sought::read(&wish.what, center.as_ref()).map_err(Failure::input)?;
+    let found = seek(neighbors, center.as_ref(), &sought, limits).await?;
     let mut answer = found.describe();
     if wish.services
         && let (Some(endpoint), Some(first)) = (neighbors.endpoint(), found.nodes.first())
@@ -293,70 +297,6 @@ fn limits(hops: Option<u16>, deadline_ms: Option<u64>) -> Result<Limits, Failure
     })
 }
 
-/// An id, or a name with or without `.local`.
-pub(crate) fn target(text: &str) -> Result<Target, Failure> {
-    if let Ok(id) = text.parse::<NodeId>() {
-        return Ok(Target::Node(id));
-    }
-    let name: NodeName = text
-        .trim_end_matches('.')
-        .trim_end_matches(".local")
-        .parse()
-        .map_err(|error| Failure::input(format!("{error}, and it is no id of a node either")))?;
-    Ok(Target::named(&name))
-}
-
-/// What a lookup found, newest record of each node.
-pub(crate) struct Found {
-    pub(crate) nodes: Vec<FoundNode>,
-    pub(crate) outcome: Outcome,
-}
-
-pub(crate) struct FoundNode {
-    pub(crate) record: NodeRecord,
-    pub(crate) hops: u16,
-    pub(crate) from: Option<NodeId>,
-}
-
-/// Seeks until the lookup is over, which its deadline bounds.
-pub(crate) async fn search(
-    neighbors: &Neighbors,
-    target: Target,
-    limits: Limits,
-) -> Result<Found, neighborhood::Away> {
-    let mut findings = neighbors.find(target, limits).await?;
-    let mut nodes: Vec<FoundNode> = Vec::new();
-    // The machine keeps the deadline; this is for the case that it stops meanwhile.
-    let patience = limits.deadline + Duration::from_secs(1);
-    let outcome = timeout(patience, async {
-        loop {
-            match findings.recv().await {
-                Some(Finding::Found {
-                    record, hops, from, ..
-                }) => {
-                    let known = nodes
-                        .iter_mut()
-                        .find(|known| known.record.node == record.node);
-                    match known {
-                        Some(known) if known.record.seq < record.seq => known.record = *record,
-                        Some(_) => {}
-                        None => nodes.push(FoundNode {
-                            record: *record,
-                            hops,
-                            from,
-                        }),
-                    }
-                }
-                Some(Finding::Cards { .. }) => {}
-                Some(Finding::Finished(outcome)) => return Ok(outcome),
-                None => return Err(neighborhood::Away),
-            }
-        }
-    });
-    let outcome = outcome.await.unwrap_or(Err(neighborhood::Away))?;
-    Ok(Found { nodes, outcome })
-}
-
 impl Found {
     fn describe(&self) -> Value {
         let first = self.nodes.first();
@@ -366,10 +306,21 @@ impl Found {
             "name": first.and_then(|node| node.record.name.clone()),
             "addresses": first.map(|node| node.record.addresses.clone()),
             "hops": first.map(|node| node.hops),
-            "from": first.map(|node| node.from.map_or_else(|| "local".to_owned(), |from| from.to_string())),
-            "messages": self.outcome.messages,
-            "took_ms": milliseconds(self.outcome.took),
-            "end": match self.outcome.end {
+            "from": first.map(|node| match node.from {
+                Source::Local => "local".to_owned(),
+                Source::Neighbor(from) => from.to_string(),
+                Source::Center(_) => "center".to_owned(),
+            }),
+            "presence": first.and_then(|node| match node.from {
+                Source::Center(Presence::Online) => Some("online"),
+                Source::Center(Presence::Unknown) => Some("unknown"),
+                Source::Center(Presence::Gone) => Some("gone"),
+                Source::Local | Source::Neighbor(_) => None,
+            }),
+            "center_error": self.center_trouble,
+            "messages": self.messages,
+            "took_ms": milliseconds(self.took),
+            "end": match self.end {
                 End::Found => "found",
                 End::Exhausted => "exhausted",
                 End::Budget => "budget",
@@ -390,19 +341,6 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_sought_is_an_id_or_a_name() {
-        let id = protocol::NodeSecret::from_bytes([7; 32]).id();
-        assert_eq!(target(&id.to_string()).unwrap(), Target::Node(id));
-        let anna = Target::named(&"anna".parse().unwrap());
-        for text in ["anna", "Anna", "anna.local", "anna.local."] {
-            assert_eq!(target(text).unwrap(), anna, "{text}");
-        }
-        for text in ["", "anna.example.org", "two words"] {
-            assert_eq!(target(text).unwrap_err().kind, Kind::Input, "{text}");
-        }
-    }
 
     #[test]
     fn limits_out_of_bounds_are_refused_before_anybody_is_asked() {

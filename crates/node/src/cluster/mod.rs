@@ -20,6 +20,7 @@ mod page;
 mod pairing;
 mod people;
 mod record;
+mod seek;
 mod tally;
 
 pub use center::Registration;
@@ -28,12 +29,14 @@ pub use friends::Friends;
 pub(crate) use friends::{module, remove};
 pub use neighbors::Neighbors;
 pub use pairing::Comparison;
+pub(crate) use seek::{Found, Sought, Source, seek};
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hyper::rt::Executor;
 use links::{Endpoint, Router};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::modules::{Module, Task};
@@ -103,10 +106,12 @@ impl Cluster {
         match &self.endpoint {
             Ok(endpoint) => {
                 let (router, accepting) = (self.router.clone(), endpoint.clone());
+                let center = self.center.clone();
                 modules.push(Module::new("links", what, move |task: Task| {
                     let (router, endpoint) = (router.clone(), accepting.clone());
+                    let center = center.clone();
                     async move {
-                        router.run(&endpoint, task.stop).await;
+                        link(&router, &endpoint, center.as_ref(), task).await;
                         Ok(())
                     }
                 }));
@@ -125,6 +130,14 @@ impl Cluster {
         modules
     }
 
+    /// Neighbors and center for the pages.
+    pub(crate) fn others(&self) -> page::OtherNodes {
+        page::OtherNodes {
+            neighbors: self.neighbors.clone(),
+            center: self.center.clone(),
+        }
+    }
+
     /// The UDP port, for the ready line.
     pub(crate) fn quic(&self) -> Option<u16> {
         self.endpoint.as_ref().ok().map(Endpoint::port)
@@ -136,6 +149,22 @@ impl Cluster {
             endpoint.close().await;
         }
     }
+}
+
+/// Lets links stand until the module stops; the center hears of the end before they do.
+async fn link(router: &Router, endpoint: &Endpoint, center: Option<&Registration>, task: Task) {
+    let end = CancellationToken::new();
+    if let Some(center) = center {
+        center.come_back();
+    }
+    let leaving = async {
+        task.stop.cancelled().await;
+        if let Some(center) = center {
+            center.leave().await;
+        }
+        end.cancel();
+    };
+    tokio::join!(router.run(endpoint, end.clone()), leaving);
 }
 
 async fn open_neighbors(

@@ -6,16 +6,19 @@ use std::time::Duration;
 use links::neighborhood::{State, View};
 use links::{NodeAddress, Path};
 use peers::lookup::Limits;
+use protocol::message::center::Refusal;
 use protocol::message::lookup::{ContactScope, Term};
 use protocol::message::services::Service;
 use web::{
-    BookReport, ClusterSource, ClusterTrouble, FoundReport, NeighborPath, NeighborReport,
-    NeighborState, OfferReport, Pending, PersonReport, SearchReport,
+    BookReport, CenterRefusal, CenterReport, CenterState, ClusterSource, ClusterTrouble,
+    FoundReport, NeighborPath, NeighborReport, NeighborState, OfferReport, Pending, PersonReport,
+    SearchReport,
 };
 
-use super::Neighbors;
+use super::center::{CenterStatus, NameTrouble, Standing, Trouble};
 use super::people::FoundPerson;
-use crate::admin::neighbors::{FoundNode, search, target};
+use super::seek::{FoundNode, Sought, seek};
+use super::{Neighbors, Registration};
 
 /// A person waits for the page.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -24,27 +27,42 @@ const OFFERS_DEADLINE: Duration = Duration::from_secs(2);
 /// Nodes of one name whose services are asked for.
 const ASKED_MAX: usize = 3;
 
-impl ClusterSource for Neighbors {
+/// Neighbors and center.
+pub(crate) struct OtherNodes {
+    pub(super) neighbors: Neighbors,
+    pub(super) center: Option<Registration>,
+}
+
+impl ClusterSource for OtherNodes {
     fn neighbors(&self) -> Pending<'_, Result<Vec<NeighborReport>, ClusterTrouble>> {
         Box::pin(async {
-            let views = self.list().await.map_err(|_| ClusterTrouble::Away)?;
+            let views = self
+                .neighbors
+                .list()
+                .await
+                .map_err(|_| ClusterTrouble::Away)?;
             Ok(views.iter().map(report).collect())
         })
     }
 
+    fn center(&self) -> Option<CenterReport> {
+        self.center.as_ref().map(|center| describe(center.status()))
+    }
+
     fn find<'a>(&'a self, what: &'a str) -> Pending<'a, Result<SearchReport, ClusterTrouble>> {
         Box::pin(async move {
-            let target = target(what).map_err(|_| ClusterTrouble::NoName)?;
+            let center = self.center.as_ref();
+            let sought = Sought::read(what, center).map_err(|_| ClusterTrouble::NoName)?;
             let limits = Limits {
                 deadline: DEADLINE,
                 ..Limits::default()
             };
-            let found = search(self, target, limits).await;
+            let found = seek(&self.neighbors, center, &sought, limits).await;
             let found = found.map_err(|_| ClusterTrouble::Away)?;
             let mut nodes = Vec::new();
             for (number, node) in found.nodes.iter().enumerate() {
                 let offers = if number < ASKED_MAX {
-                    self.offers_of(node).await
+                    self.neighbors.offers_of(node).await
                 } else {
                     None
                 };
@@ -63,8 +81,9 @@ impl ClusterSource for Neighbors {
             }
             Ok(SearchReport {
                 nodes,
-                messages: found.outcome.messages,
-                took: found.outcome.took,
+                center_trouble: found.center_trouble,
+                messages: found.messages,
+                took: found.took,
             })
         })
     }
@@ -75,7 +94,7 @@ impl ClusterSource for Neighbors {
     ) -> Pending<'a, Result<Vec<PersonReport>, ClusterTrouble>> {
         Box::pin(async move {
             let scope = ContactScope::FriendsOfFriends;
-            let found = Neighbors::people(self, term, scope, DEADLINE).await;
+            let found = self.neighbors.people(term, scope, DEADLINE).await;
             let found = found.map_err(|_| ClusterTrouble::Away)?;
             let report = |person: FoundPerson| PersonReport {
                 name: person.card.name,
@@ -104,6 +123,50 @@ impl Neighbors {
             &services.offers,
             node.record.addresses.first().copied(),
         ))
+    }
+}
+
+fn describe(status: CenterStatus) -> CenterReport {
+    let away = || match &status.trouble {
+        Some(Trouble::Away(why)) => why.clone(),
+        Some(Trouble::Refused(_)) | None => String::new(),
+    };
+    let refused = || match &status.trouble {
+        Some(Trouble::Refused(why)) => refusal(why),
+        Some(Trouble::Away(_)) | None => CenterRefusal::NotValid,
+    };
+    CenterReport {
+        state: match status.state {
+            Standing::Connecting => CenterState::Connecting,
+            Standing::Registered => CenterState::Registered,
+            Standing::Away => CenterState::Away(away()),
+            Standing::Refused => CenterState::Refused(refused()),
+            Standing::Stopped => CenterState::Stopped,
+        },
+        name_refused: status.name_trouble.as_ref().map(|trouble| match trouble {
+            NameTrouble::NoLabel(name) => (name.clone(), CenterRefusal::NoLabel),
+            NameTrouble::Refused { name, why } => (name.to_string(), refusal(why)),
+        }),
+        center: status.center,
+        url: status.url,
+        last_renewed: status.last_renewed,
+        lie: status.lie,
+    }
+}
+
+fn refusal(why: &Refusal) -> CenterRefusal {
+    match why {
+        Refusal::NameTaken => CenterRefusal::NameTaken,
+        Refusal::NameLooksLike { other } => CenterRefusal::NameLooksLike(other.to_string()),
+        Refusal::NameReserved => CenterRefusal::NameReserved,
+        Refusal::Invite => CenterRefusal::Invite,
+        Refusal::NotValid => CenterRefusal::NotValid,
+        Refusal::Stale { .. }
+        | Refusal::OtherNode
+        | Refusal::Unknown
+        | Refusal::WorkWrong
+        | Refusal::TooMany
+        | Refusal::Unavailable => CenterRefusal::Other(why.to_string()),
     }
 }
 

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::admin::{Tab, tabs};
+use super::center;
 use super::shell::{Section, Tone, Width, icon, icon_of, notice};
 use crate::call::{Answer, Call};
 use crate::cluster::{
@@ -18,6 +19,7 @@ pub(crate) async fn show(call: Call) -> Answer {
     let query = call.query()?;
     let sought = query.filled("node").map(str::to_owned);
     let neighbors = call.app.cluster.neighbors().await;
+    let center = call.app.cluster.center();
     let found = match &sought {
         Some(what) => Some(call.app.cluster.find(what).await),
         None => None,
@@ -38,6 +40,7 @@ pub(crate) async fn show(call: Call) -> Answer {
             div class="buttons end" { button class="button" { (t.text("cluster-go-button")) } }
         }
         @if let Some(found) = &found { (result(t, found)) }
+        @if let Some(center) = &center { (center::card(t, center)) }
         (list(t, &call.app.settings.name, &neighbors))
     }))
 }
@@ -57,6 +60,12 @@ fn result(t: Language, found: &Result<SearchReport, ClusterTrouble>) -> Markup {
         ),
     ];
     html! {
+        @if let Some(trouble) = &search.center_trouble {
+            (notice(Tone::Warn, &html! {
+                b { (t.text("center-not-asked")) }
+                div class="mono small break" { (trouble) }
+            }))
+        }
         @if search.nodes.is_empty() {
             (notice(Tone::Warn, &html! {
                 b { (t.text("cluster-nobody")) }

@@ -81,6 +81,9 @@ impl web::ClusterSource for Quiet {
     fn neighbors(&self) -> web::Pending<'_, Result<Vec<web::NeighborReport>, web::ClusterTrouble>> {
         Box::pin(async { Ok(Vec::new()) })
     }
+    fn center(&self) -> Option<web::CenterReport> {
+        None
+    }
     fn find<'a>(
         &'a self,
         _: &'a str,

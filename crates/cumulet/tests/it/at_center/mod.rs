@@ -1,6 +1,7 @@
 //! Nodes at their center: real `cumulet serve --center` and real `cumulet center` (R2, R10, R13,
 //! R24 to R28, R34, R35).
 
+mod lies;
 mod moving;
 
 use std::time::{Duration, Instant};
@@ -152,8 +153,31 @@ fn r24_a_name_that_is_taken_or_looks_like_another_is_refused_with_the_reason() {
         assert_eq!(row(&center, &other)["online"], true, "{name}");
         let text = other.cli(&["status"]).ok();
         assert!(text.contains(why), "{text}");
+        // The page says it too, in both languages.
+        let owner = signed_in(&other);
+        let page = |language| {
+            owner
+                .clone()
+                .with("Accept-Language", language)
+                .get("/cluster")
+                .text()
+        };
+        let (en, zh) = (page("en"), page("zh-CN"));
+        assert!(en.contains("The center does not give the name"), "{en}");
+        assert!(zh.contains("中心没有给出名称"), "{zh}");
         other.stop();
     }
+    let found = find(&anna, "anna.cloud.test", &[]).1;
+    assert_eq!(
+        (&found["id"], &found["from"]),
+        (&json!(id(&anna)), &json!("center"))
+    );
+}
+
+/// A browser of the node's owner.
+fn signed_in(node: &Node) -> testing::Client {
+    node.owner("olga");
+    crate::accounts::signed_in(node, "olga")
 }
 
 #[test]
@@ -212,12 +236,18 @@ fn r13_address_resources_usage_and_presence_of_a_node_are_seen_at_the_center_liv
         seen["resources"]["storage_bytes"].as_u64() > Some(used),
         "{seen}"
     );
-    // More in use, and the center knows it with the next renewal.
+    // More in use, and the center knows it with the next renewal. Others write to this disk too.
     std::fs::write(anna.scratch().join("much"), vec![7; 64 << 20]).unwrap();
-    until("usage", Duration::from_secs(10), || {
+    until("usage", Duration::from_secs(15), || {
         let now = row(&center, &anna);
-        let grown = now["usage"]["storage_bytes"].as_u64() >= Some(used + (48 << 20));
-        if grown { Ok(()) } else { Err(now) }
+        let told = now["usage"]["storage_bytes"].as_u64().unwrap();
+        let disk = rustix::fs::statvfs(anna.folder()).unwrap();
+        let there = (disk.f_blocks - disk.f_bfree) * disk.f_frsize;
+        if told != used && told.abs_diff(there) < 48 << 20 {
+            Ok(())
+        } else {
+            Err(now)
+        }
     });
     // A node that stops says goodbye.
     anna.stop();
@@ -324,4 +354,143 @@ fn r12_a_center_killed_in_the_middle_loses_nothing_and_its_nodes_come_back() {
     for node in &nodes {
         online(&center, node, &json!(true), Duration::from_secs(40));
     }
+}
+
+#[test]
+fn r25_the_centers_list_is_bounded_and_goes_into_the_table_of_neighbors() {
+    let center = center("");
+    let at_address = |name: &str, address: &str| at(&center, name).listen(&format!("{address}:0"));
+    let far = at_address("far", "127.200.0.1").start();
+    registered(&far);
+    assert_eq!(center.cli(&["pin", &id(&far)])["done"], true);
+    let near = at_address("near", "127.0.10.1").start();
+    let others = ["127.64.0.1", "127.90.0.1"].map(|address| {
+        let name = format!("n{}", address.replace('.', "-"));
+        at_address(&name, address).start()
+    });
+    for node in others.iter().chain([&near]) {
+        registered(node);
+    }
+    // They know each other without mDNS, without a word of their owners.
+    until("known", Duration::from_secs(10), || {
+        let known = linked(&others[1]);
+        if known.len() == 3 {
+            Ok(())
+        } else {
+            Err(json!(known))
+        }
+    });
+    // Two places: one for what is important, one for what is near.
+    let asker = at_address("asker", "127.0.10.2")
+        .arg("--max-neighbors")
+        .arg("2")
+        .start();
+    let mut wanted = vec![id(&far), id(&near)];
+    wanted.sort();
+    until("the two", Duration::from_secs(10), || {
+        let known = linked(&asker);
+        if known == wanted {
+            Ok(())
+        } else {
+            Err(json!(known))
+        }
+    });
+}
+
+/// Ids of the neighbors to which a link stands.
+fn linked(node: &Node) -> Vec<String> {
+    let list = node.cli(&["neighbors", "--json"]).json();
+    let linked = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|view| view["linked"] == true);
+    let mut ids: Vec<_> = linked
+        .map(|view| view["id"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn r35_a_node_is_found_through_the_center_and_each_opens_a_service_of_the_other() {
+    let center = center("");
+    let nodes = ["anna", "bob"].map(|name| at(&center, name).start());
+    let [anna, bob] = &nodes;
+    registered(anna);
+    registered(bob);
+    for (here, there, name) in [
+        (anna, bob, "bob.cloud.test"),
+        (bob, anna, "anna.cloud.test"),
+    ] {
+        let (code, found) = find(here, name, &["--services"]);
+        assert_eq!(code, 0, "{found}");
+        assert_eq!(
+            (&found["id"], &found["from"]),
+            (&json!(id(there)), &json!("center"))
+        );
+        assert_eq!(
+            (&found["presence"], &found["messages"]),
+            (&json!("online"), &json!(1))
+        );
+        assert_eq!(found["addresses"], json!([quic(there)]));
+        let offers = found["services"].as_array().unwrap();
+        let pages = offers
+            .iter()
+            .find(|offer| offer["name"] == "pages")
+            .unwrap();
+        // The address that the center gave and the port that the node offers lead to its page.
+        let port = pages["port"].as_u64().unwrap();
+        assert!(
+            there.ready().https.ends_with(&format!(":{port}")),
+            "{pages}"
+        );
+        there.https().get("/login").assert_status(200);
+        let page = signed_in(here).get(&format!("/cluster?node={name}")).text();
+        assert!(
+            page.contains(&format!("https://127.0.0.1:{port}/")),
+            "{page}"
+        );
+    }
+    let (code, missed) = find(anna, "nobody", &[]);
+    assert_eq!(
+        (code, &missed["center_error"]),
+        (1, &Value::Null),
+        "{missed}"
+    );
+}
+
+#[test]
+fn nodes_outlast_a_database_that_goes_away_and_returns() {
+    let Some(mut database) = testing::Postgres::start() else {
+        return;
+    };
+    let url = database.url();
+    let center = Center::start(BINARY, QUICK, &["--database", &url]);
+    let anna = at(&center, "anna").start();
+    let mut bob = at(&center, "bob").start();
+    registered(&anna);
+    registered(&bob);
+    bob.stop();
+    database.stop();
+    // Who changes nothing is served and stays online, longer than three renewals.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        assert_eq!(row(&center, &anna)["online"], true);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(standing(&anna)["state"], "registered");
+    let (code, found) = find(&anna, "bob.cloud.test", &[]);
+    assert_eq!((code, &found["presence"]), (0, &json!("gone")), "{found}");
+    // Who comes with a new record is told why it must wait.
+    bob.start();
+    let seen = stands(&bob, "refused", Duration::from_secs(20));
+    assert!(
+        seen["error"].as_str().unwrap().contains("database"),
+        "{seen}"
+    );
+    database.run();
+    registered(&bob);
+    online(&center, &bob, &json!(true), Duration::from_secs(2));
+    assert_eq!(row(&center, &bob)["addresses"], json!([quic(&bob)]));
 }

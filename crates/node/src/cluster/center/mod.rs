@@ -23,6 +23,8 @@ use links::Endpoint;
 use protocol::message::center::{CenterAddress, Target};
 use protocol::{Clock, NodeName, NodeSecret};
 use ring::rand::SecureRandom as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::memory::Memory;
 use self::visit::End;
@@ -33,6 +35,10 @@ use crate::state::State;
 /// First pause before the center is dialed again; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A registration that stood for so long was a good one: the next pause is the first one again.
+const GOOD_AFTER: Duration = Duration::from_secs(10);
+/// The goodbye of [`Registration::leave`] may take so long.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(1200);
 
 /// This node's side of its center. Clones are the same.
 #[derive(Clone)]
@@ -55,6 +61,10 @@ struct Inner {
     said: AtomicU64,
     status: Mutex<CenterStatus>,
     counter: Mutex<Option<Counter>>,
+    /// The links of this node are about to end: say goodbye.
+    leaving: watch::Sender<bool>,
+    /// A visit goes on.
+    visiting: watch::Sender<bool>,
 }
 
 impl Registration {
@@ -82,6 +92,8 @@ impl Registration {
             said: AtomicU64::new(0),
             status: Mutex::new(status),
             counter: Mutex::new(None),
+            leaving: watch::Sender::new(false),
+            visiting: watch::Sender::new(false),
         }));
         if let Some(given) = registration.0.memory.load() {
             registration.given(&given.zone, given.name);
@@ -106,6 +118,19 @@ impl Registration {
         })
     }
 
+    /// The links of this node are about to end, by the owner's word or with the node: the center is
+    /// told that the node is not reached any more. Returns when that is done or takes too long.
+    pub(crate) async fn leave(&self) {
+        self.0.leaving.send_replace(true);
+        let mut visiting = self.0.visiting.subscribe();
+        let _ = tokio::time::timeout(LEAVE_PATIENCE, visiting.wait_for(|visiting| !visiting)).await;
+    }
+
+    /// The links of this node stand again.
+    pub(crate) fn come_back(&self) {
+        self.0.leaving.send_replace(false);
+    }
+
     /// What `status` shows.
     #[must_use]
     pub fn status(&self) -> CenterStatus {
@@ -116,8 +141,8 @@ impl Registration {
     /// Asks the center for a node (R26, R35); `None` if it knows none.
     ///
     /// # Errors
-    /// [`AskError`], also for a center that lied; the owner finds that in `status`.
-    pub async fn find(&self, target: Target) -> Result<Option<FoundNode>, FindError> {
+    /// [`FindError`], also for a center that lied; the owner finds that in `status`.
+    pub(crate) async fn find(&self, target: Target) -> Result<Option<FoundNode>, FindError> {
         let counter = self.counter().clone();
         let counter = counter.ok_or(FindError::Away)?;
         let found = counter.find(target, (self.0.clock)()).await;
@@ -158,17 +183,27 @@ impl Registration {
 
     async fn run(&self, endpoint: Endpoint, neighbors: Neighbors, task: Task) {
         let mut own = neighbors.own();
+        let mut leaving = self.0.leaving.subscribe();
         let mut pause = PAUSE_MIN;
+        let mut visit = visit::Visit::new(self, &endpoint, &neighbors, &task);
         loop {
-            let mut visit = visit::Visit::new(self, &endpoint, &neighbors, &task);
+            tokio::select! {
+                () = task.stop.cancelled() => return,
+                // This holds the sender.
+                _ = leaving.wait_for(|leaving| !leaving) => {}
+            }
+            let began = Instant::now();
+            self.0.visiting.send_replace(true);
             let end = visit.pay(&mut own).await;
-            if visit.was_registered() {
+            *self.counter() = None;
+            self.0.visiting.send_replace(false);
+            if visit.was_registered() && began.elapsed() > GOOD_AFTER {
                 pause = PAUSE_MIN;
             }
-            *self.counter() = None;
             let (state, why) = match end {
                 End::Stopped => return,
                 End::Moved => continue,
+                End::Left => (Standing::Away, Trouble::Away(LEFT.to_owned())),
                 End::Away(why) => (Standing::Away, Trouble::Away(why)),
                 End::Refused(refusal) => (Standing::Refused, Trouble::Refused(refusal)),
             };
@@ -192,12 +227,18 @@ impl Registration {
     }
 }
 
+/// Why there is no link while the owner wants none.
+const LEFT: &str = "the links of this node are stopped; `cumulet module start links` starts them";
+
 /// Why the center was not asked, or its answer does not count.
 #[derive(Debug, thiserror::Error)]
-pub enum FindError {
+pub(crate) enum FindError {
     /// This node has no link to it now.
     #[error("there is no link to the center now")]
     Away,
+    /// It did not answer before the search was over.
+    #[error("the center did not answer in time")]
+    Late,
     /// It was asked.
     #[error(transparent)]
     Ask(#[from] AskError),

@@ -1,4 +1,4 @@
-//! One link to the center, from the dial to its end. All statements of this node come from here,
+//! The links to the center, one after the other, each from the dial to its end. All statements of this node come from here,
 //! one after the other, so that none overtakes another.
 
 use std::sync::Arc;
@@ -12,17 +12,24 @@ use protocol::message::center::{
     Admission, Change, Refusal, Reply, Resources, SignedStatement, Statement, Usage, Work, WorkSalt,
 };
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::standing::{NameTrouble, Standing};
-use super::{Registration, measure};
+use super::standing::{NameTrouble, Standing, Trouble};
+use super::{Registration, jittered, measure};
 use crate::cluster::Neighbors;
 use crate::modules::Task;
 
+/// What the center could not take is told again after this.
+const TELL_AGAIN: Duration = Duration::from_secs(4);
 /// On an open link, usage is told so often at most.
 const TELL_EVERY_MAX: Duration = Duration::from_secs(60);
-/// A change is told within this time, or the link is taken to lead nowhere any more (R27).
-const CHANGE_PATIENCE: Duration = Duration::from_millis(700);
+/// A change that is not taken after this, and a question that is not answered within as long again:
+/// the link leads nowhere any more (R27).
+const CHANGE_PATIENCE: Duration = Duration::from_millis(200);
+/// A call without an answer is joined by another one after this, up to [`CALLS_MAX`].
+const CALL_AGAIN: Duration = Duration::from_millis(350);
+const CALLS_MAX: usize = 3;
 /// A disk that does not say how full it is holds up nothing else.
 const MEASURE_PATIENCE: Duration = Duration::from_secs(2);
 /// Numbers that are tried for a proof of work before the module looks up.
@@ -42,6 +49,8 @@ const ASK_EVERY: Duration = Duration::from_secs(600);
 pub(super) enum End {
     /// The node stops or the module was stopped.
     Stopped,
+    /// The links of the node are about to end; the center was told.
+    Left,
     /// The node is in another network, from which the link leads nowhere: dial at once.
     Moved,
     /// The link broke, or none came about.
@@ -83,7 +92,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The center has taken this node in on this link.
+    /// The center has taken this node in since the module started.
     pub(super) fn was_registered(&self) -> bool {
         self.registered
     }
@@ -91,27 +100,30 @@ impl<'a> Visit<'a> {
     /// Dials, registers, and stays until something ends it.
     pub(super) async fn pay(&mut self, own: &mut watch::Receiver<Own>) -> End {
         let stop = self.task.stop.clone();
+        let mut leaving = self.registration.0.leaving.subscribe();
         let counter = tokio::select! {
             () = stop.cancelled() => return End::Stopped,
-            dialed = Counter::dial(self.endpoint, &self.registration.0.center) => match dialed {
+            _ = leaving.wait_for(|leaving| *leaving) => return End::Left,
+            dialed = self.dial() => match dialed {
                 Ok(counter) => counter,
                 Err(error) => return error.into(),
             },
         };
         let end = tokio::select! {
-            () = stop.cancelled() => Ok(()),
+            () = stop.cancelled() => Ok(End::Stopped),
+            _ = leaving.wait_for(|leaving| *leaving) => Ok(End::Left),
             why = counter.link().closed() => {
                 Err(End::Away(format!("the link to the center ended: {why}")))
             }
             end = self.stay(&counter, own) => end,
         };
         match end {
-            Ok(()) => {
+            Ok(end) => {
                 let bye = self.say(&counter, Change::Goodbye);
                 let _ = timeout(GOODBYE_PATIENCE, bye).await;
                 let link = counter.link();
                 link.close(CloseCode::GoingAway, "this node stops");
-                End::Stopped
+                end
             }
             Err(end) => {
                 counter.link().close(CloseCode::Done, "");
@@ -120,9 +132,40 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// Dials the center. For a node that was there before, a call that has no answer yet is joined by
+    /// another one: the first packets from a new address are often lost.
+    async fn dial(&self) -> Result<Counter, AskError> {
+        let mut calls = JoinSet::new();
+        let mut left = if self.registered { CALLS_MAX } else { 1 };
+        loop {
+            if left > 0 {
+                left -= 1;
+                let endpoint = self.endpoint.clone();
+                let center = self.registration.0.center.clone();
+                calls.spawn(async move { Counter::dial(&endpoint, &center).await });
+            }
+            tokio::select! {
+                Some(dialed) = calls.join_next() => match dialed {
+                    Ok(Err(_)) if left > 0 || !calls.is_empty() => {}
+                    Ok(dialed) => return dialed,
+                    Err(_) => return Err(AskError::Late),
+                },
+                () = tokio::time::sleep(CALL_AGAIN), if left > 0 => {}
+            }
+        }
+    }
+
     /// `Ok` when whoever makes this node's record has ended.
-    async fn stay(&mut self, counter: &Counter, own: &mut watch::Receiver<Own>) -> Result<(), End> {
-        let mut every = self.renew(counter, own).await?;
+    async fn stay(
+        &mut self,
+        counter: &Counter,
+        own: &mut watch::Receiver<Own>,
+    ) -> Result<End, End> {
+        let mut every = if self.registered {
+            self.renew_again(counter, own).await?
+        } else {
+            self.renew(counter, own).await?
+        };
         *self.registration.counter() = Some(counter.clone());
         let mut ask = tokio::time::interval_at(Instant::now(), ASK_EVERY);
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -130,17 +173,38 @@ impl<'a> Visit<'a> {
             tokio::select! {
                 changed = own.changed() => {
                     if changed.is_err() {
-                        return Ok(());
+                        return Ok(End::Stopped);
                     }
-                    let told = timeout(CHANGE_PATIENCE, self.renew(counter, own)).await;
-                    every = told.map_err(|_| End::Moved)??;
+                    every = tokio::select! {
+                        told = self.renew_again(counter, own) => told?,
+                        () = leads_nowhere(counter) => return Err(End::Moved),
+                    };
                 }
-                () = tokio::time::sleep(every) => every = self.renew(counter, own).await?,
+                () = tokio::time::sleep(every) => every = self.renew_again(counter, own).await?,
                 _ = ask.tick() => {
                     self.claim(counter).await?;
                     self.meet(counter).await?;
                 }
             }
+        }
+    }
+
+    /// As [`Visit::renew`] of a node that is registered: a center that cannot write keeps the link,
+    /// which is this node's sign of life, and is told again soon.
+    async fn renew_again(
+        &mut self,
+        counter: &Counter,
+        own: &mut watch::Receiver<Own>,
+    ) -> Result<Duration, End> {
+        match self.renew(counter, own).await {
+            Err(End::Refused(refusal @ (Refusal::Unavailable | Refusal::TooMany))) => {
+                tracing::warn!(%refusal, "the center has not taken what changed; it is told again");
+                let trouble = Trouble::Refused(refusal);
+                self.registration
+                    .set(|status| status.trouble = Some(trouble));
+                Ok(jittered(TELL_AGAIN))
+            }
+            renewed => renewed,
         }
     }
 
@@ -197,7 +261,7 @@ impl<'a> Visit<'a> {
     async fn accepted(&mut self, zone: String, name: Option<protocol::NodeName>) {
         let registration = self.registration;
         if !self.registered {
-            tracing::info!(center = %registration.0.center, zone, ?name, "registered at the center");
+            tracing::info!(center = %registration.0.center, zone, name = name.as_ref().map(tracing::field::display), "registered at the center");
         }
         self.registered = true;
         registration.given(&zone, name.clone());
@@ -326,5 +390,13 @@ impl<'a> Visit<'a> {
                 Err(error) => return Err(End::Away(error.to_string())),
             }
         }
+    }
+}
+
+/// Ends if the center answers nothing on this link; a center that is only slow to write does.
+async fn leads_nowhere(counter: &Counter) {
+    tokio::time::sleep(CHANGE_PATIENCE).await;
+    if let Ok(Ok(_)) = timeout(CHANGE_PATIENCE, counter.relays(1)).await {
+        std::future::pending::<()>().await;
     }
 }

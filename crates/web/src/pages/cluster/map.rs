@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn only_linked_nodes_are_on_the_map_and_a_relayed_one_looks_different() {
         let away = neighbor("away", NeighborPath::None, 1);
-        assert!(map(Language::English, "home", &[away.clone()]).is_none());
+        assert!(map(Language::English, "home", std::slice::from_ref(&away)).is_none());
         let relayed = neighbor("far<b>", NeighborPath::Relayed("relay".to_owned()), 80);
         let drawn = map(
             Language::English,
