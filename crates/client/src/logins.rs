@@ -90,7 +90,7 @@ impl Logins {
     pub fn get(&self, name: &NodeName) -> Result<Login, ClientError> {
         self.find(name)?.ok_or_else(|| {
             ClientError::new(Kind::Missing, format!("there is no login called `{name}`")).hint(
-                format!("`cumulet login {name}` makes one; `cumulet logins` lists those there are"),
+                format!("`cumulet logins` lists those there are; `cumulet login ADDRESS --as {name}` makes one"),
             )
         })
     }

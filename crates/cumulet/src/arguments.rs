@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// Manage links that anyone with the address can open
     #[command(subcommand)]
     Link(Link),
-    /// Give people of this node access to files and folders
+    /// Give people of this node and friends access to files and folders
     #[command(subcommand)]
     Share(Share),
     /// Nodes of other people: invite, accept, list, remove
@@ -415,7 +415,7 @@ pub(crate) enum Link {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Share {
-    /// Share with a person
+    /// Share with a person of this node, with everyone on it, or with a friend's node
     Add {
         /// Such as alice:/Photos
         path: String,

@@ -41,9 +41,14 @@ pub(crate) type Body =
     http_body_util::combinators::UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Console {
+    /// Tells whether there is a node at all, before anybody is asked for a password.
+    pub(crate) fn look(folder: Option<PathBuf>) -> Result<(), Failure> {
+        find(folder).map(drop)
+    }
+
     /// Finds the node of `folder`, running or not.
     pub(crate) async fn open(folder: Option<PathBuf>) -> Result<Self, Failure> {
-        let layout = Layout::find(&state_folder(folder)?).map_err(layout_failure)?;
+        let layout = find(folder)?;
         let begun = Instant::now();
         loop {
             match UnixStream::connect(layout.admin_socket()).await {
@@ -241,6 +246,10 @@ fn open_in_process(layout: &Layout) -> Result<Way, Locked> {
     }
 }
 
+fn find(folder: Option<PathBuf>) -> Result<Layout, Failure> {
+    Layout::find(&state_folder(folder)?).map_err(layout_failure)
+}
+
 /// The folder of `--state`, of the environment, or the one that the first lines of the README use.
 pub(crate) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join("cumulet"));
@@ -248,8 +257,10 @@ pub(crate) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
         .or_else(|| std::env::var_os("CUMULET_STATE").map(PathBuf::from))
         .or_else(|| home().filter(|folder| folder.is_dir()))
         .ok_or_else(|| {
-            Failure::input("which node? There is none in ~/cumulet")
-                .hint("add --state DIR with the folder given to `cumulet serve`")
+            Failure::input("which node? There is none in ~/cumulet").hint(
+                "`cumulet serve ~/cumulet` starts one; of a node elsewhere, add --state DIR with \
+                 the folder given to `cumulet serve`",
+            )
         })
 }
 
@@ -264,5 +275,11 @@ fn layout_failure(error: LayoutError) -> Failure {
         | LayoutError::Io { .. } => Kind::Configuration,
         _ => Kind::Fault,
     };
-    Failure::of(kind, &error)
+    let failure = Failure::of(kind, &error);
+    if let LayoutError::Io { source, .. } = &error
+        && source.kind() == std::io::ErrorKind::PermissionDenied
+    {
+        return failure.hint("run the command as the user that runs the node (sudo -u USER)");
+    }
+    failure
 }

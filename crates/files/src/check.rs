@@ -179,7 +179,14 @@ impl Check<'_> {
     /// Checks one folder; gives the folders in it.
     fn folder(&mut self, folder: &Folder) -> Result<Vec<Fid>, FilesError> {
         if folder.row.is(INDEXING) {
-            // Nobody has looked into it yet, so nothing is claimed about it.
+            // Nobody has looked into it yet, so nothing is claimed about it, unless nobody can.
+            match self.volume.list(&folder.path) {
+                Ok(_) | Err(VolumeError::NotFound { .. }) => {}
+                Err(error) => self.findings.push(Finding::Unread {
+                    path: self.told(&folder.path),
+                    why: error.to_string(),
+                }),
+            }
             return Ok(Vec::new());
         }
         let items = match self.volume.list(&folder.path) {

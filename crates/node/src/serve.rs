@@ -304,8 +304,21 @@ impl Node {
 }
 
 fn bind(address: SocketAddr, door: Door, option: &str) -> anyhow::Result<Listener> {
-    Listener::bind(address, door).with_context(|| {
-        format!("cannot listen on {address}; another program may have the port, choose one with {option} ADDRESS:PORT")
+    Listener::bind(address, door).map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("another program has the port, choose one with {option} ADDRESS:PORT")
+            }
+            std::io::ErrorKind::AddrNotAvailable => format!(
+                "this computer does not have the address; `{option} PORT` takes all that it has"
+            ),
+            std::io::ErrorKind::PermissionDenied => format!(
+                "ports below 1024 are for the system's own users, choose one with {option} \
+                 ADDRESS:PORT"
+            ),
+            _ => format!("choose another address with {option} ADDRESS:PORT"),
+        };
+        anyhow::Error::new(error).context(format!("cannot listen on {address}; {why}"))
     })
 }
 

@@ -193,9 +193,12 @@ pub(super) async fn bind(console: &Console, wish: Bind, json: bool) -> Result<Ou
         )
         .await?["bind"]
         .take();
+    // Read-only or not there: what can be done is told at once, not when a write fails.
+    let trouble = bind["trouble"].as_str();
+    let trouble = trouble.map_or_else(String::new, |why| format!("\nnote: {why}"));
     if !wish.wait {
         let text = format!(
-            "{} is seen at {}; it is indexed in the background",
+            "{} is seen at {}; it is indexed in the background{trouble}",
             path.display(),
             wish.place
         );
@@ -217,7 +220,11 @@ pub(super) async fn bind(console: &Console, wish: Bind, json: bool) -> Result<Ou
         Ok(counted(&count["entries"], "entry", "entries"))
     };
     let here = watched(&sign, known, indexed).await?;
-    let text = format!("{} is seen at {} and indexed", path.display(), wish.place);
+    let text = format!(
+        "{} is seen at {} and indexed{trouble}",
+        path.display(),
+        wish.place
+    );
     Ok(Outcome::new(here, text))
 }
 

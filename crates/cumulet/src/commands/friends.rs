@@ -152,7 +152,15 @@ fn list_text(answer: &Value) -> String {
         ("since", "since"),
         ("id", "id"),
     ];
-    let mut text = table(&answer["friends"], &columns, "no friends yet");
+    let mut friends = answer["friends"].clone();
+    for friend in friends.as_array_mut().into_iter().flatten() {
+        let scopes = friend["scopes"].as_array().map(|scopes| {
+            let names: Vec<_> = scopes.iter().filter_map(Value::as_str).collect();
+            names.join(", ")
+        });
+        friend["scopes"] = json!(scopes);
+    }
+    let mut text = table(&friends, &columns, "no friends yet");
     let is_some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     if is_some(&answer["invitations"]) {
         let columns = [

@@ -67,6 +67,7 @@ pub(crate) async fn run(
     if let Command::Discover { timeout } = command {
         return discover::discover(timeout, json).await;
     }
+    Console::look(state.clone())?;
     let wish = Wish::read(command)?;
     let console = Console::open(state).await?;
     let outcome = wish.run(&console, json).await;

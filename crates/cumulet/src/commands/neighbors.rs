@@ -60,7 +60,7 @@ fn listed(neighbors: &Value) -> String {
         ("address", "address"),
         ("version", "version"),
         ("services", "services"),
-        ("", "marks"),
+        ("marks", "marks"),
         ("id", "id"),
     ];
     table(

@@ -53,9 +53,10 @@ pub(crate) fn run(serve: Serve, state: Option<PathBuf>, json: bool) -> Result<u8
 
 fn explain(error: &anyhow::Error) -> Failure {
     let layout = error.downcast_ref::<LayoutError>();
-    if let Some(LayoutError::Locked { .. }) = layout {
-        return Failure::of(Kind::Refused, error.as_ref())
-            .hint("a node runs there already: `cumulet status` shows it, its process id ends it");
+    if let Some(LayoutError::Locked { holder, .. }) = layout {
+        return Failure::of(Kind::Refused, error.as_ref()).hint(format!(
+            "a node runs there already: `cumulet status` shows it, `kill {holder}` stops it"
+        ));
     }
     let failure = Failure::of(Kind::Configuration, error.as_ref());
     if matches!(layout, Some(LayoutError::HomeAway { .. })) || failure.message.contains("is away") {
@@ -64,11 +65,12 @@ fn explain(error: &anyhow::Error) -> Failure {
     if matches!(layout, Some(LayoutError::StateInside { .. })) {
         return failure.hint("leave `--state` out, or name a folder elsewhere");
     }
+    let is_file = !failure.message.starts_with("cannot listen");
     let denied = error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>();
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
     });
-    if denied {
+    if denied && is_file {
         return failure.hint("name a folder that you may write to, or run as the user who may");
     }
     failure

@@ -85,6 +85,16 @@ fn r08_two_owners_become_friends_by_a_ticket_and_both_sides_know() {
     assert_eq!(friend(&list, "bob")["scopes"], serde_json::json!(["files"]));
     let list = friends.away.cli(&["friend", "list", "--json"]).json();
     assert_eq!(friend(&list, "alice")["state"], "accepted");
+    let shown = friends.home.cli(&["friend", "list"]).ok();
+    assert!(shown.contains(" files ") && !shown.contains('['), "{shown}");
+    let unknown = friends
+        .home
+        .cli(&["share", "add", "alice:/", "friend:bobby", "r"]);
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("friends are called bob"),
+        "{unknown:?}"
+    );
     for node in [&friends.home, &friends.away] {
         let log = node
             .cli(&["audit", "show", "--action", "friend-accept", "--json"])

@@ -33,6 +33,7 @@ mod friends;
 mod light;
 mod litmus;
 mod locks;
+mod newcomer;
 mod outside_edits;
 mod people;
 mod quotas;

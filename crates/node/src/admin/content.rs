@@ -162,12 +162,17 @@ impl Admin {
     fn grantee(&self, who: &str) -> Result<Grantee, Failure> {
         if let Some(name) = who.strip_prefix(FRIEND) {
             let friend = self.state.sharing.friend(name)?;
-            return friend
-                .map(|friend| Grantee::Friend(friend.id))
-                .ok_or_else(|| {
-                    Failure::missing(format!("there is no friend `{name}`"))
-                        .hint("`cumulet friend list` shows all friends")
-                });
+            if let Some(friend) = friend {
+                return Ok(Grantee::Friend(friend.id));
+            }
+            let all = self.state.sharing.friends()?;
+            let names: Vec<_> = all.iter().map(|friend| friend.name.as_str()).collect();
+            let missing = Failure::missing(format!("there is no friend `{name}`"));
+            return Err(if names.is_empty() {
+                missing.hint("`cumulet friend invite` makes a ticket for one")
+            } else {
+                missing.hint(format!("friends are called {}", names.join(", ")))
+            });
         }
         match self.state.sharing.account(who)? {
             Some(account) => Ok(Grantee::Account(account.id)),

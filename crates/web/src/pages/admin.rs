@@ -157,6 +157,8 @@ fn worker_text(t: Language, name: &str) -> String {
         "network" => t.text("work-network"),
         "links" => t.text("work-links"),
         "neighbors" => t.text("work-neighbors"),
+        "friends" => t.text("work-friends"),
+        "discovery" => t.text("work-discovery"),
         other => other.to_owned(),
     }
 }
