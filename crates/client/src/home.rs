@@ -8,14 +8,24 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use hyper::body::Incoming;
 use protocol::{EntryName, NodeId, TlsKey, TreePath};
 use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::connection::{Body, Connection, document, full, stalled};
 use crate::place::{Address, encode};
-use crate::{ClientError, Finder, Kind, Login, Logins};
+use crate::{ClientError, FOUND_MAX, Finder, Kind, Login, Logins};
 
 /// A small request is answered within this time.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// What is known has this start over what has to be found.
+const HEAD_START: Duration = Duration::from_millis(300);
+/// Between two ways that are tried.
+const NEXT_WAY: Duration = Duration::from_millis(200);
+/// Ways that are tried, whatever finders say.
+const WAYS_MAX: usize = 32;
+/// The folder of friends in the person's space, the same in every language.
+const FRIENDS: &str = "Friends";
 /// Pages of one listing: a bound against a node that never ends.
 const PAGES_MAX: usize = 10_000;
 
@@ -120,7 +130,9 @@ pub struct Home {
 
 impl Home {
     /// Finds the node of `login` and connects to it: where it was last, where it was at the sign-in,
-    /// then where `finder` sees it. What was learned is kept in `logins`, if they are given.
+    /// and a little later where `finder` sees it. The first way that leads to the pinned node is
+    /// taken, so that an address of another network costs no time. What was learned is kept in
+    /// `logins`, if they are given.
     ///
     /// # Errors
     /// If no node with the pinned identity answers.
@@ -129,29 +141,48 @@ impl Home {
         finder: &impl Finder,
         logins: Option<&Logins>,
     ) -> Result<Self, ClientError> {
-        let known = login.last.iter().chain([&login.address]);
-        let mut ways: Vec<Address> = known.filter_map(|text| text.parse().ok()).collect();
-        ways.dedup();
+        let mut search = Search::default();
+        for known in login.last.iter().chain([&login.address]) {
+            search.look_at(&login, known.parse().ok());
+        }
         let mut failures = Vec::new();
-        if let Some(home) = try_ways(&mut login, &ways, &mut failures).await {
-            return Ok(home.remember(logins));
-        }
-        let found = finder.find(&login.node.to_string()).await;
-        let found = found.unwrap_or_else(|error| {
-            failures.push(error);
-            Vec::new()
-        });
-        let others: Vec<Address> = found
-            .iter()
-            .filter(|found| found.node == login.node)
-            .flat_map(|found| &found.addresses)
-            .map(|address| Address::from(*address))
-            .filter(|address| !ways.contains(address))
-            .collect();
-        if let Some(home) = try_ways(&mut login, &others, &mut failures).await {
-            return Ok(home.remember(logins));
-        }
-        Err(worst(&login, failures))
+        let (sender, mut receiver) = mpsc::channel(FOUND_MAX);
+        let node = login.node.to_string();
+        let finding = async {
+            tokio::time::sleep(HEAD_START).await;
+            finder.find(&node, sender).await
+        };
+        let mut finding = std::pin::pin!(finding);
+        let mut is_over = false;
+        let (address, connection) = loop {
+            tokio::select! {
+                Some(done) = search.running.join_next() => match done {
+                    Ok(Ok(there)) => break there,
+                    Ok(Err(error)) => failures.push(error),
+                    Err(error) => failures.push(ClientError::fault(error.to_string())),
+                },
+                Some(found) = receiver.recv() => {
+                    if found.node == login.node {
+                        for address in found.addresses {
+                            search.look_at(&login, Some(Address::from(address)));
+                        }
+                    }
+                }
+                ended = &mut finding, if !is_over => {
+                    is_over = true;
+                    failures.extend(ended.err());
+                }
+                else => return Err(worst(&login, failures)),
+            }
+        };
+        // The node may have a new TLS key, for which it vouched.
+        login.tls_key = connection.key();
+        let home = Self {
+            login,
+            address,
+            connection,
+        };
+        Ok(home.remember(logins))
     }
 
     fn remember(mut self, logins: Option<&Logins>) -> Self {
@@ -210,7 +241,8 @@ impl Home {
 
     /// A new connection to the same place, with the same proof.
     pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
-        self.connection = connect(&mut self.login, &self.address).await?;
+        self.connection = connect(&self.login, &self.address).await?;
+        self.login.tls_key = self.connection.key();
         Ok(())
     }
 
@@ -314,20 +346,47 @@ impl Home {
     async fn page(&mut self, path: &TreePath, number: usize) -> Result<Listing, ClientError> {
         let address = encode(&self.login.user, path);
         let address = format!("/api/files/{address}?page={number}");
-        let bytes = self
-            .ask(Method::GET, &address, None)
-            .await
-            .map_err(|error| {
-                if error.kind == Kind::Missing {
-                    let place = format!("{}:{path}", self.login.name);
-                    return ClientError::new(Kind::Missing, format!("there is no {place}")).hint(
-                        format!("`cumulet ls {}:/` shows what there is", self.login.name),
-                    );
-                }
-                error
-            })?;
+        let mut answer = self.ask(Method::GET, &address, None).await;
+        // A folder of that name of one's own goes before.
+        if answer
+            .as_ref()
+            .is_err_and(|error| error.kind == Kind::Missing)
+            && let Some(below) = below_friends(path)
+        {
+            let address = format!("/api/friends{below}?page={number}");
+            answer = self.ask(Method::GET, &address, None).await;
+        }
+        let bytes = answer.map_err(|error| {
+            if error.kind == Kind::Missing {
+                let place = format!("{}:{path}", self.login.name);
+                return ClientError::new(Kind::Missing, format!("there is no {place}")).hint(
+                    format!("`cumulet ls {}:/` shows what there is", self.login.name),
+                );
+            }
+            error
+        })?;
         serde_json::from_slice(&bytes)
             .map_err(|error| ClientError::fault(format!("the node's list cannot be read: {error}")))
+    }
+
+    /// The folder `Friends`, if friends of the node share with this person. It belongs to the
+    /// top of the space for whoever looks, and not to what is copied with it.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn friends(&mut self) -> Result<Option<Entry>, ClientError> {
+        match self.ask(Method::GET, "/api/friends?page=1", None).await {
+            Ok(bytes) => {
+                let listing: Listing = serde_json::from_slice(&bytes).map_err(|error| {
+                    ClientError::fault(format!("the node's list cannot be read: {error}"))
+                })?;
+                let some = listing.entries.is_some_and(|entries| !entries.is_empty());
+                Ok(some.then_some(listing.entry))
+            }
+            // Not for everybody, and not on every node.
+            Err(error) if matches!(error.kind, Kind::Missing | Kind::Refused) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the folder `name` in `parent`.
@@ -336,6 +395,14 @@ impl Home {
         parent: &TreePath,
         name: &EntryName,
     ) -> Result<(), ClientError> {
+        if below_friends(parent).is_some_and(|below| !below.is_empty()) {
+            let path = parent.join(name.clone());
+            let path = path.map_err(|error| ClientError::new(Kind::Input, error.to_string()))?;
+            let make = Method::from_bytes(b"MKCOL");
+            let make = make.map_err(|error| ClientError::fault(error.to_string()))?;
+            let address = self.content(&path);
+            return self.ask(make, &address, None).await.map(drop);
+        }
         let address = format!("/api/folders/{}", encode(&self.login.user, parent));
         let body = serde_json::json!({ "name": name.as_str() });
         self.ask(Method::POST, &address, Some(body)).await.map(drop)
@@ -357,6 +424,23 @@ impl Home {
     }
 }
 
+/// The address of a path in `Friends` behind `/api/friends`; `None` for any other path.
+fn below_friends(path: &TreePath) -> Option<String> {
+    let (first, rest) = path.names().split_first()?;
+    if first.as_str() != FRIENDS {
+        return None;
+    }
+    let Some((friend, rest)) = rest.split_first() else {
+        return Some(String::new());
+    };
+    let mut below = TreePath::root();
+    for name in rest {
+        below = below.join(name.clone()).ok()?;
+    }
+    let text = encode(friend.as_str(), &below);
+    Some(format!("/{}", text.trim_end_matches('/')))
+}
+
 /// The node's own words in a refusal, from its JSON or its XML.
 pub(crate) fn words(body: &[u8]) -> String {
     if let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) {
@@ -373,28 +457,33 @@ pub(crate) fn words(body: &[u8]) -> String {
         .replace("&amp;", "&")
 }
 
-async fn try_ways(
-    login: &mut Login,
-    ways: &[Address],
-    failures: &mut Vec<ClientError>,
-) -> Option<Home> {
-    for address in ways {
-        match connect(login, address).await {
-            Ok(connection) => {
-                return Some(Home {
-                    login: login.clone(),
-                    address: address.clone(),
-                    connection,
-                });
-            }
-            Err(error) => failures.push(error),
+/// Ways to a node that are tried at the same time, each a little after the one before.
+#[derive(Default)]
+struct Search {
+    running: JoinSet<Result<(Address, Connection), ClientError>>,
+    tried: Vec<Address>,
+}
+
+impl Search {
+    fn look_at(&mut self, login: &Login, address: Option<Address>) {
+        let Some(address) = address else { return };
+        if self.tried.len() >= WAYS_MAX || self.tried.contains(&address) {
+            return;
         }
+        let waits_for = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
+        self.tried.push(address.clone());
+        let login = login.clone();
+        self.running.spawn(async move {
+            tokio::time::sleep(NEXT_WAY.saturating_mul(waits_for)).await;
+            let connection = connect(&login, &address).await?;
+            Ok((address, connection))
+        });
     }
-    None
 }
 
 /// A connection to the very node of the login. Nothing of the account is said before that is proved.
-async fn connect(login: &mut Login, address: &Address) -> Result<Connection, ClientError> {
+/// Its key may be a new one, for which the node vouches.
+async fn connect(login: &Login, address: &Address) -> Result<Connection, ClientError> {
     let mut connection = Connection::open(address, authority(login)).await?;
     if connection.key() == login.tls_key {
         return Ok(connection);
@@ -403,8 +492,6 @@ async fn connect(login: &mut Login, address: &Address) -> Result<Connection, Cli
     if identity.id != login.node {
         return Err(other_node(login, address, &identity, connection.key()));
     }
-    // The node has a new TLS key and says so itself.
-    login.tls_key = connection.key();
     Ok(connection)
 }
 

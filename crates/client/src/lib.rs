@@ -33,11 +33,20 @@ pub use place::{Address, Place};
 pub use progress::{Progress, Silent};
 pub use store::{Store, Stored, store};
 
+use tokio::sync::mpsc;
+
+/// Nodes that a [`Finder`] may find and nobody has looked at yet.
+pub(crate) const FOUND_MAX: usize = 32;
+
 /// Where nodes are looked for that are not at the address where they were last.
 pub trait Finder {
-    /// Addresses of HTTPS of the node with this name or id, and its id where it is known. Empty:
-    /// nobody of that name answers there.
-    fn find(&self, name: &str) -> impl Future<Output = Result<Vec<Found>, ClientError>>;
+    /// Hands over nodes with this name or id as they are found; ends when no more will be. Sends
+    /// nothing if nobody of that name is seen.
+    fn find(
+        &self,
+        name: &str,
+        found: mpsc::Sender<Found>,
+    ) -> impl Future<Output = Result<(), ClientError>>;
 }
 
 /// A node that was found. Nothing of it is proved yet.

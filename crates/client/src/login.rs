@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
 use protocol::{NodeId, NodeName, TlsKey};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 use crate::connection::{Connection, document, full};
 use crate::home::{Identity, words};
 use crate::place::Address;
-use crate::{ClientError, Finder, Kind, Login};
+use crate::{ClientError, FOUND_MAX, Finder, Kind, Login};
 
 /// A node that has shown who it is, and that nobody has vouched for yet: the person must know its
 /// id before anything is said to it.
@@ -65,7 +66,9 @@ pub async fn meet(target: &str, finder: &impl Finder) -> Result<Introduction, Cl
     if Address::is_meant(target) {
         return introduce(target.parse()?, None).await;
     }
-    let found = finder.find(target).await?;
+    let (sender, mut receiver) = mpsc::channel(FOUND_MAX);
+    finder.find(target, sender).await?;
+    let found: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
     let (first, others) = found.split_first().ok_or_else(|| nobody(target))?;
     if let Some(other) = others.iter().find(|other| other.node != first.node) {
         return Err(ClientError::new(
@@ -90,9 +93,12 @@ pub async fn meet(target: &str, finder: &impl Finder) -> Result<Introduction, Cl
 fn nobody(target: &str) -> ClientError {
     ClientError::new(
         Kind::Unreachable,
-        format!("no node called `{target}` is seen in this network"),
+        format!("no node called `{target}` is found from here"),
     )
-    .hint("`cumulet discover` lists those that are; or sign in by its address: cumulet login https://HOST:PORT")
+    .hint(
+        "`cumulet discover` lists those in this network; one elsewhere is found by its center \
+         (--center STRING) or by its address: cumulet login https://HOST:PORT",
+    )
 }
 
 async fn introduce(
@@ -124,6 +130,9 @@ async fn introduce(
 struct Device {
     user: String,
     password: String,
+    /// Where to ask for the node from elsewhere.
+    #[serde(default)]
+    center: Option<String>,
 }
 
 /// Signs in as `credentials` say; `None` if a code of the second factor is missing. The result is
@@ -186,5 +195,6 @@ pub async fn sign_in(
         last: None,
         user: device.user,
         password: device.password,
+        center: device.center,
     }))
 }

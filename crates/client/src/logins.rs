@@ -32,6 +32,9 @@ pub struct Login {
     pub user: String,
     /// The device's own password.
     pub password: String,
+    /// The center that tells where the node is, its key pinned in it.
+    #[serde(default)]
+    pub center: Option<String>,
 }
 
 /// Without the password.
@@ -210,6 +213,7 @@ mod tests {
             last: None,
             user: "alice".into(),
             password: "k3vq".into(),
+            center: None,
         }
     }
 

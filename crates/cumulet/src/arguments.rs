@@ -188,7 +188,7 @@ pub(crate) enum Client {
 #[cfg(feature = "client")]
 #[derive(Debug, Args)]
 pub(crate) struct SignIn {
-    /// The node: its name or id in this network, or https://HOST:PORT
+    /// The node: its name or id in this network or at a center, or https://HOST:PORT
     #[arg(value_name = "NAME|URL")]
     pub(crate) node: String,
     /// Name of the account [default: asked]
@@ -208,6 +208,9 @@ pub(crate) struct SignIn {
     /// What to call it here [default: its own name]
     #[arg(long = "as", value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// The center to ask where the node is, as the center prints it [default: the node's own]
+    #[arg(long, value_name = "STRING")]
+    pub(crate) center: Option<protocol::message::center::CenterAddress>,
     /// What the account page calls this device [default: the computer's name]
     #[arg(long)]
     pub(crate) label: Option<String>,

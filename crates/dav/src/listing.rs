@@ -15,7 +15,7 @@ pub const LISTING_BYTES_MAX: usize = 16 << 20;
 /// The body of a PROPFIND that asks for what a [`Listed`] holds.
 pub const LISTING_QUERY: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
      <propfind xmlns=\"DAV:\"><prop><resourcetype/><getcontentlength/><getlastmodified/>\
-     </prop></propfind>";
+     <getetag/></prop></propfind>";
 
 /// One entry of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Listed {
     pub size: u64,
     /// `getlastmodified`, as it was sent.
     pub modified: String,
+    /// `getetag`, as it was sent; empty for a folder.
+    pub etag: String,
 }
 
 /// Reads a multistatus; rows whose address is no path are left out.
@@ -62,6 +64,7 @@ fn response(cursor: &mut Cursor<'_>) -> Result<Option<Listed>, XmlError> {
         folder: false,
         size: 0,
         modified: String::new(),
+        etag: String::new(),
     };
     let mut href = String::new();
     let mut open = 1;
@@ -79,6 +82,8 @@ fn response(cursor: &mut Cursor<'_>) -> Result<Option<Listed>, XmlError> {
                     Field::Size
                 } else if element.is("getlastmodified") {
                     Field::Modified
+                } else if element.is("getetag") {
+                    Field::Etag
                 } else {
                     Field::None
                 };
@@ -91,6 +96,7 @@ fn response(cursor: &mut Cursor<'_>) -> Result<Option<Listed>, XmlError> {
                 Field::Href => href.push_str(&text),
                 Field::Size => row.size = text.trim().parse().unwrap_or(0),
                 Field::Modified => row.modified.push_str(text.get(..40).unwrap_or(&text)),
+                Field::Etag => row.etag.push_str(text.get(..80).unwrap_or(&text)),
                 Field::None => {}
             },
             Step::End => return Ok(None),
@@ -106,6 +112,7 @@ enum Field {
     Href,
     Size,
     Modified,
+    Etag,
     None,
 }
 

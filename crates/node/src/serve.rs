@@ -188,6 +188,7 @@ impl Node {
                 https_port: https.address().port(),
                 trusted_certificate: false,
                 version: env!("CARGO_PKG_VERSION").into(),
+                center: config.center.as_ref().map(ToString::to_string),
             },
             status: Arc::clone(&view) as Arc<dyn web::StatusSource>,
             friends: Arc::new(cluster.friends.clone()),
@@ -305,18 +306,17 @@ impl Node {
 
 fn bind(address: SocketAddr, door: Door, option: &str) -> anyhow::Result<Listener> {
     Listener::bind(address, door).map_err(|error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!("another program has the port, choose one with {option} ADDRESS:PORT")
-            }
-            std::io::ErrorKind::AddrNotAvailable => format!(
+        let kind = error.kind();
+        let why = if kind == std::io::ErrorKind::AddrInUse {
+            format!("another program has the port, choose one with {option} ADDRESS:PORT")
+        } else if kind == std::io::ErrorKind::AddrNotAvailable {
+            format!(
                 "this computer does not have the address; `{option} PORT` takes all that it has"
-            ),
-            std::io::ErrorKind::PermissionDenied => format!(
-                "ports below 1024 are for the system's own users, choose one with {option} \
-                 ADDRESS:PORT"
-            ),
-            _ => format!("choose another address with {option} ADDRESS:PORT"),
+            )
+        } else if kind == std::io::ErrorKind::PermissionDenied {
+            format!("ports below 1024 are for the system, choose one with {option} ADDRESS:PORT")
+        } else {
+            format!("choose another address with {option} ADDRESS:PORT")
         };
         anyhow::Error::new(error).context(format!("cannot listen on {address}; {why}"))
     })

@@ -95,6 +95,9 @@ pub struct WebSettings {
     pub trusted_certificate: bool,
     /// Version of the program.
     pub version: String,
+    /// The center where the node is registered, as it is named on the command line; for devices
+    /// that look for the node from elsewhere.
+    pub center: Option<String>,
 }
 
 /// Where a request came in. The server puts it into the request's extensions; a request without

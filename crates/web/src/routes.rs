@@ -184,6 +184,7 @@ const PROGRAMS: &[Route] = rows! { Program:
     "GET" ["/api/status"] ACCOUNT_SEE Route => api::node::status;
     "GET" ["/api/files/{*path}"] ENTRY_LIST Tree => api::tree::list;
     "DELETE" ["/api/files/{*path}"] ENTRY_DELETE Tree => api::tree::delete;
+    "GET" ["/api/friends", "/api/friends/{*path}"] FRIEND_TREE_READ Route => api::friends::list;
     "POST" ["/api/folders/{*path}"] ENTRY_CREATE Tree => api::tree::make_folder;
     "POST" ["/api/move/{*path}"] ENTRY_DELETE Tree => api::tree::move_entry;
     "GET" ["/api/links"] ACCOUNT_SEE Route => api::tree::links;

@@ -439,6 +439,7 @@ work-network = Follows addresses, renews the certificate
 work-links = Links to other nodes
 work-neighbors = Keeps neighbors, finds nodes
 work-friends = Reaches friends, counts what was given and taken
+work-center = Registers this node at its center
 work-discovery = Shows this node on the home network, finds others
 cluster-title = Other nodes
 cluster-text = Nodes that this one has met. Through them it finds others, without a server in the middle.

@@ -396,6 +396,7 @@ work-network = 跟踪网络地址，更新证书
 work-links = 与其他节点的连接
 work-neighbors = 维护邻居节点，查找节点
 work-friends = 联系好友节点，统计互相提供的流量
+work-center = 在中心登记本节点
 work-discovery = 在家庭网络中公布本节点，发现其他节点
 cluster-title = 其他节点
 cluster-text = 本节点遇到过的节点。通过它们可以找到更多节点，中间不需要服务器。

@@ -6,8 +6,10 @@ use std::time::Duration;
 use client::{ClientError, Credentials, Fetch, Finder, Found, Home, Introduction, Logins, Store};
 use links::discovery::{DiscoveryError, Event, Lan, Sighting};
 use node::{Failure, Kind};
-use protocol::{ByteSize, NodeId, NodeName};
+use protocol::message::center::{CenterAddress, Target};
+use protocol::{ByteSize, NodeId, NodeName, NodeSecret};
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::Outcome;
 use crate::arguments::{Client, Get, Put, SignIn};
@@ -32,19 +34,102 @@ const LOOK: Duration = Duration::from_secs(6);
 /// Once one of a name is seen, another of the same name has this time to show itself.
 const NAMESAKE: Duration = Duration::from_millis(1500);
 
-/// Looks for nodes in this network (mDNS). What they announce proves nothing; `client` has them prove
-/// who they are before it says anything.
-struct Nearby;
+/// Looks for nodes in this network (mDNS) and asks the center of a login. Neither is believed:
+/// `client` has nodes prove who they are before it says anything. The center's own key is pinned,
+/// and the record that it gives is signed by the node (R26, R101).
+struct Ways {
+    center: Option<CenterAddress>,
+}
 
-impl Finder for Nearby {
-    async fn find(&self, name: &str) -> Result<Vec<Found>, ClientError> {
-        let found = look_for(name).await.unwrap_or_else(|error| {
-            // Not every network lets one listen; the addresses that are known remain.
-            tracing::warn!(%error, "this network cannot be searched for nodes");
-            Vec::new()
-        });
-        Ok(found.into_iter().map(found_at).collect())
+impl Ways {
+    fn of(login: &client::Login) -> Result<Self, Failure> {
+        let center = login.center.as_deref().map(str::parse).transpose();
+        let center = center.map_err(|error| {
+            let hint = format!("sign in again: cumulet login {}", login.name);
+            Failure::input(format!("the center of the login `{}`: {error}", login.name)).hint(hint)
+        })?;
+        Ok(Self { center })
     }
+}
+
+impl Finder for Ways {
+    async fn find(&self, name: &str, found: mpsc::Sender<Found>) -> Result<(), ClientError> {
+        let Some(center) = &self.center else {
+            nearby(name, &found).await;
+            return Ok(());
+        };
+        if name.parse::<NodeId>().is_ok() {
+            let (asked, ()) = tokio::join!(at_center(center, name, &found), nearby(name, &found));
+            return asked.map(drop);
+        }
+        // A name means one node at a center; what calls itself so near by is then not asked.
+        match at_center(center, name, &found).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                nearby(name, &found).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn nearby(name: &str, found: &mpsc::Sender<Found>) {
+    let seen = look_for(name).await.unwrap_or_else(|error| {
+        // Not every network lets one listen; other ways remain.
+        tracing::warn!(%error, "this network cannot be searched for nodes");
+        Vec::new()
+    });
+    for sighting in seen {
+        // More than anybody looks at.
+        let _ = found.try_send(found_at(sighting));
+    }
+}
+
+/// Asks the center; false if it knows no such node.
+async fn at_center(
+    center: &CenterAddress,
+    name: &str,
+    found: &mpsc::Sender<Found>,
+) -> Result<bool, ClientError> {
+    let failed = |kind, why: String| ClientError {
+        kind,
+        message: why,
+        hint: None,
+    };
+    let target = match (name.parse(), name.parse()) {
+        (Ok(node), _) => Target::Id(node),
+        (Err(_), Ok(name)) => Target::Name(name),
+        (Err(_), Err(_)) => return Ok(false),
+    };
+    // Whoever asks has no name: a key for this one question.
+    let secret =
+        NodeSecret::generate().map_err(|error| failed(client::Kind::Local, error.to_string()))?;
+    let any = [
+        SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)),
+    ];
+    let strangers = std::sync::Arc::new(links::Strangers);
+    let endpoint = links::Endpoint::bind(&secret, &any, &[], strangers)
+        .await
+        .map_err(|error| failed(client::Kind::Local, error.to_string()))?;
+    let now = (node::system_clock())();
+    let answer = ::center::ask::find(&endpoint, center, target, now).await;
+    endpoint.close().await;
+    let told = answer.map_err(|error| {
+        let kind = if matches!(error, ::center::ask::AskError::Lied { .. }) {
+            client::Kind::Refused
+        } else {
+            client::Kind::Unreachable
+        };
+        failed(kind, format!("at the center {}: {error}", center.host))
+    })?;
+    let Some(told) = told else { return Ok(false) };
+    let node = Found {
+        node: told.record.node,
+        addresses: told.record.addresses,
+    };
+    Ok(found.try_send(node).is_ok())
 }
 
 /// Nodes with this id or name.
@@ -115,7 +200,10 @@ fn node_name(text: &str) -> Result<NodeName, Failure> {
 async fn login(wish: SignIn) -> Result<Outcome, Failure> {
     let logins = Logins::of_this_user().map_err(failure)?;
     let chosen = wish.name.as_deref().map(node_name).transpose()?;
-    let mut node = client::meet(&wish.node, &Nearby).await.map_err(failure)?;
+    let ways = Ways {
+        center: wish.center.clone(),
+    };
+    let mut node = client::meet(&wish.node, &ways).await.map_err(failure)?;
     let name = chosen.or_else(|| node.name().cloned()).ok_or_else(|| {
         Failure::input("the node's name cannot be the name of a login")
             .hint("choose one: --as NAME")
@@ -147,7 +235,7 @@ async fn login(wish: SignIn) -> Result<Outcome, Failure> {
     )?;
     let label = wish.label.clone().unwrap_or_else(this_computer);
     let mut code = wish.code.clone();
-    let login = loop {
+    let mut login = loop {
         let credentials = Credentials {
             user: &user,
             password: &password,
@@ -163,12 +251,15 @@ async fn login(wish: SignIn) -> Result<Outcome, Failure> {
             }
         }
     };
+    if let Some(center) = &wish.center {
+        login.center = Some(center.to_string());
+    }
     logins.put(&login).map_err(failure)?;
     if let Some(old) = old
         && old.user == login.user
     {
         // The device's password of before is of no use any more; the new login is what counts.
-        if let Ok(mut home) = Home::open(old, &Nearby, None).await {
+        if let Ok(mut home) = Home::open(old, &ways, None).await {
             let _ = home.sign_out().await;
         }
     }
@@ -181,6 +272,7 @@ async fn login(wish: SignIn) -> Result<Outcome, Failure> {
         "node": login.node.to_string(),
         "address": login.address,
         "user": login.user,
+        "center": login.center,
         "label": label,
     });
     Ok(Outcome::new(json, text))
@@ -236,8 +328,9 @@ async fn logout(name: &str, force: bool) -> Result<Outcome, Failure> {
     let name = node_name(name)?;
     let logins = Logins::of_this_user().map_err(failure)?;
     let login = logins.get(&name).map_err(failure)?;
+    let ways = Ways::of(&login)?;
     let ended = async {
-        let mut home = Home::open(login, &Nearby, Some(&logins)).await?;
+        let mut home = Home::open(login, &ways, Some(&logins)).await?;
         home.sign_out().await
     };
     let told = match ended.await {
@@ -281,6 +374,7 @@ fn logins() -> Result<Outcome, Failure> {
                 "name": login.name.as_str(),
                 "user": login.user,
                 "address": login.last.as_ref().unwrap_or(&login.address),
+                "center": login.center,
                 "node": login.node.to_string(),
             })
         })
@@ -304,7 +398,8 @@ fn logins() -> Result<Outcome, Failure> {
 async fn open(place: &client::Place) -> Result<Home, Failure> {
     let logins = Logins::of_this_user().map_err(failure)?;
     let login = logins.get(&place.login).map_err(failure)?;
-    Home::open(login, &Nearby, Some(&logins))
+    let ways = Ways::of(&login)?;
+    Home::open(login, &ways, Some(&logins))
         .await
         .map_err(failure)
 }
@@ -312,7 +407,11 @@ async fn open(place: &client::Place) -> Result<Home, Failure> {
 async fn ls(place: &client::Place) -> Result<Outcome, Failure> {
     let mut home = open(place).await?;
     let (entry, entries) = home.list(&place.path).await.map_err(failure)?;
-    let entries = entries.unwrap_or_else(|| vec![entry]);
+    let mut entries = entries.unwrap_or_else(|| vec![entry]);
+    let has_own = entries.iter().any(|entry| entry.name == "Friends");
+    if place.path.is_root() && !has_own {
+        entries.extend(home.friends().await.map_err(failure)?);
+    }
     let rows: Vec<_> = entries
         .iter()
         .map(|entry| {

@@ -22,22 +22,27 @@ const NAMES: [&str; 4] = [
 ];
 
 /// A computer with a home of its own.
-struct Laptop {
+pub(crate) struct Laptop {
     home: tempfile::TempDir,
     /// How a program is started in its network.
     under: Vec<String>,
 }
 
 impl Laptop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::under(&[])
     }
 
-    fn under(words: &[&str]) -> Self {
+    pub(crate) fn under(words: &[&str]) -> Self {
         Self {
             home: tempfile::TempDir::new().unwrap(),
             under: words.iter().map(|word| (*word).to_owned()).collect(),
         }
+    }
+
+    /// It is carried to another network.
+    pub(crate) fn move_to(&mut self, words: &[&str]) {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -57,7 +62,7 @@ impl Laptop {
         command
     }
 
-    fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
         let mut child = self.command(arguments).spawn().unwrap();
         // A command that asks nothing may have closed it.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -69,12 +74,12 @@ impl Laptop {
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         self.run_with_input(arguments, "")
     }
 
     #[track_caller]
-    fn refused(&self, arguments: &[&str], code: i32, words: &[&str]) {
+    pub(crate) fn refused(&self, arguments: &[&str], code: i32, words: &[&str]) {
         self.refused_with_input(arguments, PASSWORD, code, words);
     }
 
@@ -93,14 +98,14 @@ impl Laptop {
 
     /// Signs in as alice, under the name `home`.
     #[track_caller]
-    fn login(&self, address: SocketAddr) {
+    pub(crate) fn login(&self, address: SocketAddr) {
         let url = format!("https://{address}");
         let words = ["login", &url, "--user", "alice", "--password-stdin"];
         let words = [&words[..], &["--trust", "--as", "home"]].concat();
         self.run_with_input(&words, PASSWORD).ok();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 

@@ -542,3 +542,39 @@ fn another_node_at_a_friends_address_is_not_that_friend() {
     let refused = friends.alice.put(&at("Photos/mine.txt"), "private");
     assert_eq!(refused.status, 503, "{}", refused.text());
 }
+
+#[test]
+fn r19_a_laptop_lists_fetches_and_stores_in_a_friends_folder() {
+    let friends = friends();
+    friends.share("rw");
+    let laptop = crate::client::Laptop::new();
+    laptop.login(friends.home.https().address());
+    let shown = |place: &str| laptop.run(&["ls", place]).ok();
+    assert!(shown("home:/").contains("Friends/"));
+    assert!(shown("home:/Friends").contains("bob/"));
+    assert!(shown("home:/Friends/bob").contains("Photos/"));
+    assert!(shown("home:/Friends/bob/Photos").contains("sun.txt"));
+    laptop
+        .run(&["get", "home:/Friends/bob/Photos/sun.txt", "here.txt"])
+        .ok();
+    let here = std::fs::read_to_string(laptop.path("here.txt")).unwrap();
+    assert_eq!(here, "sunny");
+    std::fs::create_dir_all(laptop.path("trip/day")).unwrap();
+    std::fs::write(laptop.path("trip/day/sea.txt"), "blue").unwrap();
+    laptop
+        .run(&["put", "-r", "trip", "home:/Friends/bob/Photos"])
+        .ok();
+    let there = friends.away.space("bob").join("Photos/trip/day/sea.txt");
+    assert_eq!(std::fs::read_to_string(there).unwrap(), "blue");
+    // Nothing is replaced unasked, and what is not there is said so.
+    laptop.refused(
+        &["put", "here.txt", "home:/Friends/bob/Photos/sun.txt"],
+        1,
+        &["is there already"],
+    );
+    laptop.refused(&["ls", "home:/Friends/bob/Nope"], 1, &["there is no"]);
+    laptop.refused(&["ls", "home:/Friends/eve"], 1, &["there is no"]);
+    // A copy of the whole space does not copy the friends.
+    laptop.run(&["get", "-r", "home:/", "all"]).ok();
+    assert!(!laptop.path("all/Friends").exists());
+}

@@ -30,6 +30,7 @@ mod durability;
 mod first_start;
 mod fixtures;
 mod friends;
+mod homes;
 mod light;
 mod litmus;
 mod locks;

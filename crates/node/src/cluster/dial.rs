@@ -21,13 +21,17 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use web::Unreached;
 
-use super::tally::{Counted, Flow, Tallies};
+use super::tally::{Counted, Flow, Pace, Tallies};
 use super::{Discovery, Tasks};
 
 /// A friend answers a dial within this time or is taken to be off.
 const DIAL_PATIENCE: Duration = Duration::from_secs(3);
 /// The head of an answer to a request without a body comes within this time.
 const HEAD_PATIENCE: Duration = Duration::from_secs(8);
+/// A friend that takes nothing of an upload for so long is given up.
+const TAKE_PATIENCE: Duration = Duration::from_secs(30);
+/// After the last byte the friend's node makes an upload durable, and answers within this time.
+const DURABLE_PATIENCE: Duration = Duration::from_secs(120);
 /// A body that stands still for so long is broken off.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// For so long after a failed dial nobody dials again.
@@ -83,19 +87,23 @@ impl Dialer {
         let node = friend.node;
         let mut session = self.session(friend).await?;
         let brings_body = matches!(request.method(), &Method::PUT);
-        let request =
-            request.map(|body| Body::new(Counted::new(body, node, Flow::Given, &self.tallies)));
-        let answer = session.sender.send_request(request);
-        let answer = if brings_body {
-            // As long as bytes move; a node that is gone ends its link after 15 s.
-            answer.await
-        } else {
-            match timeout(HEAD_PATIENCE, answer).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    self.drop_session(node, "no answer").await;
-                    return Err(offline());
-                }
+        let pace = Pace::new();
+        let request = request.map(|body| {
+            Body::new(Counted::new(body, node, Flow::Given, &self.tallies).at_pace(&pace))
+        });
+        let patience = async {
+            if brings_body {
+                // As long as bytes move; a node that is gone ends its link after 15 s.
+                pace.stalled(TAKE_PATIENCE, DURABLE_PATIENCE).await;
+            } else {
+                tokio::time::sleep(HEAD_PATIENCE).await;
+            }
+        };
+        let answer = tokio::select! {
+            answer = session.sender.send_request(request) => answer,
+            () = patience => {
+                self.drop_session(node, "no answer").await;
+                return Err(offline());
             }
         };
         match answer {
@@ -116,7 +124,9 @@ impl Dialer {
         let slot = self.slot(friend.node);
         let mut slot = slot.lock().await;
         if let Some(session) = &mut slot.session {
-            if !session.link.is_closed() && session.sender.ready().await.is_ok() {
+            // A friend that answers to nothing has no stream left; nobody waits for one for long.
+            let ready = timeout(HEAD_PATIENCE, session.sender.ready()).await;
+            if !session.link.is_closed() && matches!(ready, Ok(Ok(()))) {
                 session.used = Instant::now();
                 return Ok(session.clone());
             }

@@ -67,6 +67,48 @@ impl Tallies {
     }
 }
 
+/// What an upload waits for at the moment, and since when.
+#[derive(Debug)]
+pub(super) struct Pace(Mutex<(Waits, Instant)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// The client that sends it.
+    Sender,
+    /// The friend that takes it.
+    Taker,
+    /// The friend's answer: all has been taken.
+    Answer,
+}
+
+impl Pace {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new((Waits::Taker, Instant::now()))))
+    }
+
+    fn set(&self, waits: Waits) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = (waits, Instant::now());
+    }
+
+    /// Ends when the friend has taken nothing for `taking`, or has not answered for `answering`
+    /// after the last byte. A client that is slow itself is not the friend's fault.
+    pub(super) async fn stalled(&self, taking: Duration, answering: Duration) {
+        loop {
+            let (waits, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = match waits {
+                Waits::Sender => Instant::now() + taking,
+                Waits::Taker => since + taking,
+                Waits::Answer => since + answering,
+            };
+            if waits != Waits::Sender && until <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
 /// A body whose bytes are counted, and that ends with an error if nothing comes for `patience`.
 pub(super) struct Counted<B> {
     body: Pin<Box<B>>,
@@ -74,6 +116,7 @@ pub(super) struct Counted<B> {
     flow: Flow,
     tallies: Arc<Tallies>,
     stall: Option<(Duration, Pin<Box<Sleep>>)>,
+    pace: Option<Arc<Pace>>,
 }
 
 impl<B> Counted<B> {
@@ -84,7 +127,14 @@ impl<B> Counted<B> {
             flow,
             tallies: Arc::clone(tallies),
             stall: None,
+            pace: None,
         }
+    }
+
+    /// Notes in `pace` what the body waits for.
+    pub(super) fn at_pace(mut self, pace: &Arc<Pace>) -> Self {
+        self.pace = Some(Arc::clone(pace));
+        self
     }
 
     pub(super) fn within(mut self, patience: Duration) -> Self {
@@ -106,6 +156,13 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let polled = self.body.as_mut().poll_frame(context);
+        if let Some(pace) = &self.pace {
+            pace.set(match &polled {
+                Poll::Pending => Waits::Sender,
+                Poll::Ready(Some(_)) if !self.body.is_end_stream() => Waits::Taker,
+                Poll::Ready(_) => Waits::Answer,
+            });
+        }
         if polled.is_pending()
             && let Some((patience, sleep)) = &mut self.stall
         {
@@ -136,5 +193,27 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_is_given_up_for_a_friend_that_stands_still_and_not_for_a_slow_sender() {
+        let (taking, answering) = (Duration::from_secs(30), Duration::from_secs(120));
+        let check = async |waits: Waits, expected: Option<u64>| {
+            let pace = Pace::new();
+            pace.set(waits);
+            let began = Instant::now();
+            let patience = Duration::from_secs(1000);
+            let ended = tokio::time::timeout(patience, pace.stalled(taking, answering)).await;
+            let took = ended.is_ok().then(|| began.elapsed().as_secs());
+            assert_eq!(took, expected, "{waits:?}");
+        };
+        check(Waits::Taker, Some(30)).await;
+        check(Waits::Answer, Some(120)).await;
+        check(Waits::Sender, None).await;
     }
 }

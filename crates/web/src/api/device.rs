@@ -46,8 +46,8 @@ struct NewDevice {
     label: String,
 }
 
-/// `POST /api/devices` with `{"user": …, "password": …, "label": …, "code": …}`: 201 and the new
-/// device's password, or 200 and `{"second_factor": true}` if the code is missing.
+/// `POST /api/devices` with `{"user": …, "password": …, "label": …, "code": …}`: 201 with the new
+/// device's password and the center that tells where this node is, or 200 and `{"second_factor": true}` if the code is missing.
 pub(crate) async fn add(call: Call) -> Answer {
     let NewDevice {
         user,
@@ -102,6 +102,7 @@ pub(crate) async fn add(call: Call) -> Answer {
             Ok(Some(json!({
                 "user": account.name.as_str(),
                 "password": secret,
+                "center": app.settings.center,
             })))
         })
         .await?;

@@ -159,6 +159,7 @@ fn worker_text(t: Language, name: &str) -> String {
         "neighbors" => t.text("work-neighbors"),
         "friends" => t.text("work-friends"),
         "discovery" => t.text("work-discovery"),
+        "center" => t.text("work-center"),
         other => other.to_owned(),
     }
 }

@@ -124,6 +124,7 @@ pub(crate) fn open(folder: &Path, clock: Clock) -> Arc<App> {
             https_port: 8443,
             trusted_certificate: false,
             version: "0".into(),
+            center: None,
         },
         files,
         sharing,

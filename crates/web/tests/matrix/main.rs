@@ -95,12 +95,13 @@ fn expected(route: &Route, pattern: &str, standing: Standing, passport: Passport
 }
 
 /// Routes where somebody who is let in hears 404, and why.
-const NOTHING_THERE: [(&str, &str); 6] = [
+const NOTHING_THERE: [(&str, &str); 7] = [
     (
         "/setup/{token}",
         "there is an owner, so no set-up link holds",
     ),
     ("/friends/files/{*path}", "nobody of that name is a friend"),
+    ("/api/friends/{*path}", "nobody of that name is a friend"),
     ("/friends/get/{*path}", "nobody of that name is a friend"),
     ("/friends/upload/{*path}", "nobody of that name is a friend"),
     (

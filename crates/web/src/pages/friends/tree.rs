@@ -23,13 +23,13 @@ use crate::parts::{self, Parts};
 use crate::problem::{Fault, Problem};
 
 /// A place at a friend's, from the address of the page.
-struct Spot {
-    friend: Friend,
-    path: Vec<EntryName>,
+pub(crate) struct Spot {
+    pub(crate) friend: Friend,
+    pub(crate) path: Vec<EntryName>,
 }
 
 impl Spot {
-    async fn of(call: &Call) -> Result<Self, Problem> {
+    pub(crate) async fn of(call: &Call) -> Result<Self, Problem> {
         let path: TreePath = decode_path(call.rest())?;
         let (name, path) = path.names().split_first().ok_or(Problem::NOT_FOUND)?;
         let (name, path) = (name.clone(), path.to_vec());
@@ -90,12 +90,14 @@ impl Spot {
 }
 
 /// What a page shows.
-struct Found {
-    rows: Vec<Listed>,
-    writable: bool,
+pub(crate) struct Found {
+    /// The place itself, then what is in it.
+    pub(crate) rows: Vec<Listed>,
+    pub(crate) writable: bool,
 }
 
-async fn look(call: &Call, spot: &Spot) -> Result<Found, Problem> {
+/// Asks the friend's node for a folder.
+pub(crate) async fn look(call: &Call, spot: &Spot) -> Result<Found, Problem> {
     let mut headers = HeaderMap::new();
     headers.insert("depth", HeaderValue::from_static("1"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
