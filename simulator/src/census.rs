@@ -68,6 +68,11 @@ impl Census {
         self.index.get(&id).copied()
     }
 
+    /// The name of `node`, if it has one.
+    pub(crate) fn name_of(&self, node: u32) -> Option<&str> {
+        self.names.get(&node).map(String::as_str)
+    }
+
     /// Nodes with a name.
     pub(crate) fn named(&self) -> impl Iterator<Item = (u32, &str)> {
         self.names.iter().map(|(node, name)| (*node, name.as_str()))

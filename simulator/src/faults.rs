@@ -33,6 +33,8 @@ pub enum Conduct {
     Denies,
     /// Says nothing.
     Silent,
+    /// Says nothing, and told its neighbors a digest of 256 nodes that it does not know.
+    Lures,
     /// Answers many times, and asks back with all budget that there is.
     Floods,
 }

@@ -17,5 +17,5 @@ pub use baseline::walkers;
 pub use census::Census;
 pub use faults::{Conduct, Faults, Partition};
 pub use graph::{Graph, Shape};
-pub use network::{Network, Run};
+pub use network::{Network, Run, Upkeep};
 pub use survey::{Survey, SurveyOptions};

@@ -9,10 +9,12 @@ use peers::lookup::{
     Action, Asker, Event, Fault, FindId, KnownRecord, Limits, Linked, Lookup, Outcome,
     Surroundings, Tuning,
 };
+use protocol::frame::Message;
 use protocol::message::lookup::{
-    Answer, LookupMessage, Query, QueryId, Reply, SignedCards, Target, Term,
+    Answer, DIGEST_NODES_MAX, Digest, LookupMessage, NEAR_LEVELS, Near, Query, QueryId, Reply,
+    SignedCards, Target, Term,
 };
-use protocol::{NodeId, NodeRecord, RecordError, SignedRecord};
+use protocol::{NodeId, NodeName, NodeRecord, RecordError, SignedRecord};
 
 use crate::census::{Census, NOON};
 use crate::{Conduct, Faults, Graph};
@@ -38,6 +40,15 @@ pub struct Run {
     pub messages: usize,
 }
 
+/// Digests that nodes told each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Upkeep {
+    /// How many.
+    pub digests: usize,
+    /// Bytes of their frames.
+    pub bytes: usize,
+}
+
 /// Nodes, their machines and what is under way between them.
 pub struct Network<'a> {
     graph: &'a Graph,
@@ -50,6 +61,7 @@ pub struct Network<'a> {
     queue: BinaryHeap<Parcel>,
     posted: u64,
     sent: usize,
+    upkeep: Upkeep,
     /// When the next tick of a node is under way.
     ticks: HashMap<u32, Duration>,
     flooded: HashSet<u32>,
@@ -101,6 +113,10 @@ struct Place<'b> {
 }
 
 impl Place<'_> {
+    fn name(&self, node: u32) -> Option<NodeName> {
+        self.census.name_of(node).and_then(|name| name.parse().ok())
+    }
+
     fn knows(&self, node: u32) -> bool {
         let id = self.census.id(node as usize);
         node == self.own || self.linked.iter().any(|linked| linked.node == id)
@@ -149,6 +165,21 @@ impl Surroundings for Place<'_> {
         None
     }
 
+    fn own(&self) -> NodeId {
+        self.census.id(self.own as usize)
+    }
+
+    fn public(&self) -> Vec<(NodeId, Option<NodeName>)> {
+        let linked = self
+            .linked
+            .iter()
+            .filter_map(|linked| self.census.number(linked.node));
+        let known = linked.chain([self.own]);
+        known
+            .map(|node| (self.census.id(node as usize), self.name(node)))
+            .collect()
+    }
+
     fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError> {
         // It is noon all day: every node would renew its record in time.
         let mut clock = NOON;
@@ -158,7 +189,7 @@ impl Surroundings for Place<'_> {
 }
 
 impl<'a> Network<'a> {
-    /// A network at rest. Everything random follows from `seed`.
+    /// A network at rest, in which all neighbors have told each other digests. Everything random follows from `seed`.
     #[must_use]
     pub fn new(
         graph: &'a Graph,
@@ -172,12 +203,8 @@ impl<'a> Network<'a> {
         let dice = Dice::new(seeds);
         let nodes = u32::try_from(graph.nodes()).expect("fewer than 2^32 nodes");
         let linked_of = |node: u32| {
-            let link = |other: &u32| Linked {
-                node: census.id(*other as usize),
-                rtt: one_way(node, *other) * 2,
-                friend: true,
-            };
-            graph.links(node as usize).iter().map(link).collect()
+            let links = graph.links(node as usize).iter();
+            links.map(|other| link(census, node, *other)).collect()
         };
         let machine = |node: u32| {
             let mut own = seeds;
@@ -185,7 +212,7 @@ impl<'a> Network<'a> {
             own[12] = 1;
             Lookup::new(own, tuning)
         };
-        Self {
+        let mut network = Self {
             graph,
             census,
             faults,
@@ -196,13 +223,38 @@ impl<'a> Network<'a> {
             queue: BinaryHeap::new(),
             posted: 0,
             sent: 0,
+            upkeep: Upkeep::default(),
             ticks: HashMap::new(),
             flooded: HashSet::new(),
             next_find: 0,
             faults_seen: Vec::new(),
             echoes: 0,
             events: Vec::new(),
+        };
+        for node in 0..nodes {
+            for link in network.linked[node as usize].clone() {
+                network.tell(node, Event::Linked(link.node));
+            }
         }
+        network.rest();
+        network
+    }
+
+    /// Digests that were told since the start.
+    #[must_use]
+    pub fn upkeep(&self) -> Upkeep {
+        self.upkeep
+    }
+
+    /// Links two nodes that were not linked, and lets all learn of it who will.
+    pub fn link(&mut self, a: u32, b: u32) {
+        for (node, other) in [(a, b), (b, a)] {
+            let linked = link(self.census, node, other);
+            self.linked[node as usize].push(linked);
+            self.tell(node, Event::Linked(linked.node));
+            self.tell(node, Event::ListChanged);
+        }
+        self.rest();
     }
 
     /// Seeks from `origin` and lets everything come to rest.
@@ -278,6 +330,12 @@ impl<'a> Network<'a> {
     /// Lets time pass with nothing under way.
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
+    }
+
+    /// Who is in it.
+    #[must_use]
+    pub fn census(&self) -> &Census {
+        self.census
     }
 
     /// The virtual time.
@@ -372,9 +430,15 @@ impl<'a> Network<'a> {
                     if asked_by == Some(to) && matches!(message, LookupMessage::Query(_)) {
                         self.echoes += 1;
                     }
-                    if let Some(to) = self.census.number(to) {
-                        self.send(node, to, message);
-                    }
+                    let Some(to) = self.census.number(to) else {
+                        continue;
+                    };
+                    let lures = self.faults.conduct.get(&node) == Some(&Conduct::Lures);
+                    let message = match message {
+                        LookupMessage::Digest(digest) if lures => self.lure(node, &digest),
+                        message => message,
+                    };
+                    self.send(node, to, message);
                 }
                 Action::Fault { from, fault } => self.faults_seen.push((node, from, fault)),
                 Action::Found { find, .. } | Action::Finished { find, .. } => {
@@ -386,8 +450,18 @@ impl<'a> Network<'a> {
     }
 
     fn send(&mut self, from: u32, to: u32, message: LookupMessage) {
-        self.sent += 1;
-        debug_assert!(self.graph.links(from as usize).contains(&to));
+        if let LookupMessage::Digest(digest) = &message {
+            self.upkeep.digests += 1;
+            self.upkeep.bytes += digest.frame_bytes();
+        } else {
+            self.sent += 1;
+        }
+        let id = self.census.id(to as usize);
+        debug_assert!(
+            self.linked[from as usize]
+                .iter()
+                .any(|linked| linked.node == id)
+        );
         let cut = self
             .faults
             .partition
@@ -441,7 +515,7 @@ impl<'a> Network<'a> {
                 vec![found(self.census.sign(sought, SEQ - 1, issued_at_ms))]
             }
             Conduct::Denies => vec![Answer::Exhausted { left: 65_536 }],
-            Conduct::Silent => vec![],
+            Conduct::Silent | Conduct::Lures => vec![],
             Conduct::Floods => {
                 let forged = self.forged(sought);
                 {
@@ -477,9 +551,20 @@ impl<'a> Network<'a> {
         }
     }
 
+    /// A digest that claims 256 nodes all over the net.
+    fn lure(&self, liar: u32, honest: &Digest) -> LookupMessage {
+        let nodes = self.graph.nodes();
+        let claimed: Vec<_> = (0..DIGEST_NODES_MAX)
+            .map(|number| (liar as usize + number * nodes.div_ceil(DIGEST_NODES_MAX)) % nodes)
+            .map(|node| (self.census.id(node), None))
+            .collect();
+        let near: Vec<Near> = (0..NEAR_LEVELS).map(|level| honest.near(level)).collect();
+        let digest = Digest::new([7; 16], &claimed).with_near(&near);
+        LookupMessage::Digest(Box::new(digest))
+    }
+
     /// A record of `sought` that another key signed: the right bytes with a wrong signature.
     fn forged(&self, sought: u32) -> SignedRecord {
-        use protocol::frame::Message;
         let mut bytes = self
             .census
             .record(sought, SEQ)
@@ -489,6 +574,14 @@ impl<'a> Network<'a> {
             *last ^= 1;
         }
         SignedRecord::decode(&bytes).expect("still a signed record in form")
+    }
+}
+
+fn link(census: &Census, from: u32, to: u32) -> Linked {
+    Linked {
+        node: census.id(to as usize),
+        rtt: one_way(from, to) * 2,
+        friend: true,
     }
 }
 

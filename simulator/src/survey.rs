@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use peers::Dice;
-use peers::lookup::{Limits, Tuning};
+use peers::lookup::Limits;
 use protocol::message::lookup::Target;
 
-use crate::{Census, Faults, Graph, Network, Shape, walkers};
+use crate::{Graph, Network, Shape, walkers};
 
 /// What is surveyed.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +22,6 @@ pub struct SurveyOptions {
     pub seed: u64,
     /// Limits of each lookup.
     pub limits: Limits,
-    /// Of the machines.
-    pub tuning: Tuning,
 }
 
 /// Figures of many lookups.
@@ -46,9 +44,14 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// The head of the table that [`Survey`]s are rows of.
+    pub const HEAD: &str = "\
+| Graph | Budget | Lookups | Found | Messages | Hops of hits | Time of hits | 32 walkers |
+|---|---|---|---|---|---|---|---|";
+
     /// Runs the lookups one after the other, each with nothing remembered of the last.
     #[must_use]
-    pub fn run(options: SurveyOptions, graph: &Graph, census: &Census) -> Self {
+    pub fn run(options: SurveyOptions, graph: &Graph, network: &mut Network) -> Self {
         let mut seed = [0x33; 32];
         seed[..8].copy_from_slice(&options.seed.to_be_bytes());
         let mut dice = Dice::new(seed);
@@ -61,12 +64,10 @@ impl Survey {
             walkers_found: 0,
             walkers_messages: 0,
         };
-        let faults = Faults::default();
-        let mut network = Network::new(graph, census, options.tuning, faults, options.seed);
         for _ in 0..options.queries {
             let origin = dice.below(options.nodes);
             let target = dice.below(options.nodes);
-            let sought = Target::Node(census.id(target));
+            let sought = Target::Node(network.census().id(target));
             let run = network.find(u32::try_from(origin).unwrap_or(0), sought, options.limits);
             survey.messages.push(run.messages);
             if run.outcome.found {

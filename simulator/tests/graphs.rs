@@ -9,6 +9,10 @@ use protocol::message::lookup::Target;
 use simulator::{Census, Faults, Graph, Network, Shape, Survey, SurveyOptions};
 
 const SEED: u64 = 5;
+/// None of them was looked at when the machine was tuned.
+const HELD_OUT: [u64; 2] = [2026, 1124];
+const NODES: usize = 10_000;
+const QUERIES: usize = 150;
 /// 32 walkers of 1024 steps.
 const BUDGET_OF_WALKERS: u32 = 32 * 1024;
 
@@ -20,52 +24,66 @@ fn limits(budget: u32, deadline_s: u64) -> Limits {
     }
 }
 
-fn surveys(shape: Shape) -> [Survey; 2] {
-    let census = Census::new(10_000);
-    let graph = Graph::new(shape, 10_000, &mut Dice::new([1; 32]));
+/// At the walkers' budget, and at the default.
+fn surveys(shape: Shape, seed: u64) -> [Survey; 2] {
+    let census = Census::new(NODES);
+    let mut dice = [0; 32];
+    dice[..8].copy_from_slice(&seed.to_be_bytes());
+    let graph = Graph::new(shape, NODES, &mut Dice::new(dice));
+    let faults = Faults::default();
+    let mut network = Network::new(&graph, &census, Tuning::default(), faults, seed);
     [(BUDGET_OF_WALKERS, 60), (BUDGET_DEFAULT, 10)].map(|(budget, deadline_s)| {
         let options = SurveyOptions {
             shape,
-            nodes: 10_000,
-            queries: 150,
-            seed: SEED,
+            nodes: NODES,
+            queries: QUERIES,
+            seed,
             limits: limits(budget, deadline_s),
-            tuning: Tuning::default(),
         };
-        Survey::run(options, &graph, &census)
+        Survey::run(options, &graph, &mut network)
     })
 }
 
-/// The walkers are told of a hit for nothing and at once. As many messages are the goal, which is
-/// not reached in every graph (docs/protocol/lookup.md); a third more is a defect.
-fn is_near_the_walkers(survey: &Survey, found_percent_min: f64) {
+/// The walkers are told of a hit for nothing and at once. Where they find all, finding all for no
+/// more messages is better than they.
+fn beats_the_walkers(shape: Shape, seed: u64, found_by_default_min: f64) {
+    let [raised, default] = surveys(shape, seed);
+    println!("{}\n{raised}\n{default}", Survey::HEAD);
     assert!(
-        survey.found_percent() >= found_percent_min,
-        "seed {SEED}: {survey}"
+        raised.found >= raised.walkers_found,
+        "seed {seed}: {raised}"
     );
-    let (own, theirs) = (survey.messages_mean(), survey.walkers_messages);
-    assert!(own * 3 <= theirs * 4, "seed {SEED}: {survey}");
+    assert!(
+        raised.messages_mean() <= raised.walkers_messages,
+        "seed {seed}: {raised}"
+    );
+    assert!(
+        default.found_percent() >= found_by_default_min,
+        "seed {seed}: {default}"
+    );
+    let most = default.messages.last().copied().unwrap_or(0);
+    assert!(most <= 5100, "seed {seed}: {most} messages of 5000");
 }
 
 #[test]
-fn a_random_graph_of_ten_thousand_is_searched_at_about_the_price_of_walkers() {
-    let [raised, default] = surveys(Shape::Random);
-    is_near_the_walkers(&raised, 99.0);
-    assert!(raised.found_percent() >= 99.0, "seed {SEED}: {raised}");
-    assert!(raised.messages_mean() <= 5000, "seed {SEED}: {raised}");
-    assert!(default.messages.iter().all(|count| *count <= 5100));
+fn a_random_graph_of_ten_thousand_is_searched_for_less_than_walkers_need() {
+    for seed in HELD_OUT {
+        beats_the_walkers(Shape::Random, seed, 99.0);
+    }
 }
 
 #[test]
-fn a_scale_free_graph_of_ten_thousand_is_searched_at_about_the_price_of_walkers() {
-    let [raised, _] = surveys(Shape::ScaleFree);
-    is_near_the_walkers(&raised, 99.0);
+fn a_scale_free_graph_of_ten_thousand_is_searched_for_less_than_walkers_need() {
+    for seed in HELD_OUT {
+        beats_the_walkers(Shape::ScaleFree, seed, 99.0);
+    }
 }
 
 #[test]
-fn a_small_world_of_ten_thousand_is_searched_at_about_the_price_of_walkers() {
-    let [raised, _] = surveys(Shape::SmallWorld);
-    is_near_the_walkers(&raised, 95.0);
+fn a_small_world_of_ten_thousand_is_searched_for_less_than_walkers_need() {
+    for seed in HELD_OUT {
+        beats_the_walkers(Shape::SmallWorld, seed, 95.0);
+    }
 }
 
 #[test]
@@ -125,7 +143,7 @@ fn r33_a_ring_does_not_loop() {
     let mut network = Network::new(&graph, &census, Tuning::default(), faults, SEED);
     let run = network.find(0, Target::Node(census.id(12)), Limits::default());
     assert!(!run.outcome.found);
-    assert!(run.messages <= 4 * graph.edges(), "{}", run.messages);
+    assert!(run.messages <= 2 * graph.edges(), "{}", run.messages);
     assert_eq!(run.outcome.end, End::Exhausted);
 }
 

@@ -12,6 +12,7 @@
 mod bench;
 mod dist;
 mod process;
+mod simulate;
 mod soak;
 mod tidy;
 
@@ -31,6 +32,8 @@ cargo xtask <command>
    --only TASK             one task, such as LargePlain; prints only
   soak [--minutes 10 | --hours N] [--dev]
                            mixed load; fails when memory or descriptors grow
+  simulate [--nodes N] [--queries N] [--seed N] [--shape random|scale-free|small-world]
+                           lookups in large graphs beside plain walkers, as a table; 10,000 nodes if none are named
   dist [--dev]             a static program in <target>/dist, proven in a bare chroot (needs root)
  options of bench, soak and dist:
   --binary FILE            take this program instead of building one
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         ["tidy"] => run_tidy(),
         ["dist", options @ ..] => Options::parse(options).and_then(|options| dist::dist(&options)),
         ["soak", options @ ..] => Options::parse(options).and_then(|options| soak::soak(&options)),
+        ["simulate", options @ ..] => simulate::simulate(options),
         ["bench", "files", options @ ..] => {
             Options::parse(options).and_then(|options| bench::files(&options))
         }

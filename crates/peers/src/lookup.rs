@@ -1,8 +1,9 @@
 //! Finding a node, or a contact, without a center (R29 to R33, R52).
 //!
-//! The local list first: a hit sends no packet (R30). Then all neighbors are asked at once, then
-//! those that they know, in rounds of growing budget that wander ever farther, until it is found or
-//! hops, budget or time end (R33). A node knows of a query only whom it has it from; it answers if
+//! The local list first: a hit sends no packet (R30). Where few links are around everybody is asked
+//! once, in an echo. Else all neighbors are asked at once, then those that they know, in rounds of
+//! growing budget that wander ever farther, until it is found or hops, budget or time end (R33).
+//! Neighbors tell each other digests of their lists, so a node asks first whoever seems to know. A node knows of a query only whom it has it from; it answers if
 //! it knows, else it asks others than that one (R32). See `docs/protocol/lookup.md` for the rules
 //! and `docs/decisions` for why the rounds are as they are.
 //!
@@ -11,12 +12,12 @@
 //! hops than it came with, so every lookup ends; tables, queues and rates are bounded. Nothing is
 //! kept on disk: a crash loses the lookups that were running.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use protocol::message::lookup::{
-    Answer, ContactScope, LookupMessage, NO_CHAIN, Query, QueryId, Reply, SignedCards, Target,
-    WIDTH_MAX,
+    Answer, ContactScope, LookupMessage, NO_CHAIN, Query, QueryId, Reply, SignedCards, Spread,
+    Target, WIDTH_MAX,
 };
 use protocol::{NodeId, SignedRecord};
 
@@ -24,10 +25,14 @@ use crate::Dice;
 
 mod bucket;
 mod cache;
+mod digests;
+mod echo;
 mod event;
 mod find;
 mod passage;
+mod probe;
 
+pub use echo::{ECHO_LINKS_MAX, ECHO_NODES_MAX};
 pub use event::{
     Action, Asker, BUDGET_DEFAULT, DEADLINE_DEFAULT, End, Event, Fault, FindId, HOPS_DEFAULT,
     KnownRecord, Limits, Linked, Outcome, Surroundings,
@@ -37,6 +42,8 @@ pub use passage::{PASSAGE_LIFETIME, PASSAGES_MAX};
 
 use bucket::Buckets;
 use cache::Cache;
+use digests::Digests;
+use echo::Echo;
 use find::Finds;
 use passage::{Ask, Passages};
 
@@ -54,6 +61,9 @@ pub struct Lookup {
     finds: Finds,
     cache: Cache,
     buckets: Buckets,
+    digests: Digests,
+    /// When a query on its way through is looked at again.
+    alarms: BTreeSet<(Duration, QueryId)>,
     actions: VecDeque<Action>,
 }
 
@@ -69,6 +79,8 @@ impl Lookup {
             finds: Finds::default(),
             cache: Cache::default(),
             buckets: Buckets::default(),
+            digests: Digests::default(),
+            alarms: BTreeSet::new(),
             actions: VecDeque::new(),
         }
     }
@@ -86,12 +98,36 @@ impl Lookup {
                 LookupMessage::Query(query) => self.query(now, from, query, around),
                 LookupMessage::Reply(reply) => self.reply(now, from, reply, around),
                 LookupMessage::Cancel { qid } => self.cancelled(now, from, qid),
+                LookupMessage::Digest(digest) => {
+                    if self.buckets.takes(now, from) {
+                        self.digests.heard(from, *digest);
+                    } else {
+                        self.fault(from, Fault::TooMany);
+                    }
+                }
             },
+            Event::Linked(node) => self.digests.linked(now, node, self.dice.bytes()),
+            Event::Unlinked(node) => {
+                self.digests.unlinked(node);
+                self.echo_without(now, node, around);
+            }
+            Event::ListChanged => self.digests.list_changed(),
             Event::Tick => {}
         }
         self.passages.expire(now);
         self.cache.expire(now);
+        self.ring(now, around);
         self.go_on(now, around);
+        self.actions.extend(self.digests.tell(now, around));
+    }
+
+    /// Looks at the queries whose time to be looked at has come.
+    fn ring(&mut self, now: Duration, around: &impl Surroundings) {
+        while let Some((at, qid)) = self.alarms.first().copied().filter(|(at, _)| *at <= now) {
+            self.alarms.remove(&(at, qid));
+            self.echo_alarm(now, qid, around);
+            self.probes_late(now, qid, around);
+        }
     }
 
     /// What is to be done next; `None` when all is done.
@@ -102,7 +138,13 @@ impl Lookup {
     /// When the next [`Event::Tick`] is wanted.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.finds.next_deadline()
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        let deadlines = [
+            self.finds.next_deadline(),
+            alarm,
+            self.digests.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Queries that this node remembers.
@@ -135,7 +177,17 @@ impl Lookup {
             NO_CHAIN
         };
         let (passage, new) = self.passages.enter(now, from, chain, &query);
-        if passage.target != query.target || passage.done {
+        if passage.target != query.target {
+            return;
+        }
+        let width = match query.spread {
+            Spread::Echo if new => 0,
+            Spread::Echo => return self.echo_again(now, from, &query, around),
+            // An echo is nothing that can be given more budget.
+            Spread::Walk { .. } if passage.echo.is_some() => return,
+            Spread::Walk { width } => usize::from(width),
+        };
+        if passage.done {
             return;
         }
         if new {
@@ -166,8 +218,15 @@ impl Lookup {
             whom_for: Some(from),
             budget: query.budget,
             hops_left: query.hops_left,
-            width: usize::from(query.width),
+            width,
         };
+        if query.spread == Spread::Echo {
+            let echo = Echo::new(query.budget, query.hops_left);
+            return self.echo_begin(now, qid, echo, around);
+        }
+        if new && self.probe(now, qid, ask, around) {
+            return;
+        }
         let left = self.spend(now, qid, ask, around);
         self.give_back(from, qid, left, query.hops_left == 0);
     }
@@ -194,7 +253,8 @@ impl Lookup {
             };
             self.answer(from, query.qid, answer);
         }
-        if known.is_empty() {
+        // A name may belong to several nodes.
+        if known.is_empty() || matches!(query.target, Target::Name(_)) {
             return false;
         }
         if let Some(passage) = self.passages.get(query.qid) {
@@ -215,11 +275,19 @@ impl Lookup {
         match answer {
             Answer::Found { record, hops, keep } => {
                 self.found(now, from, qid, (record, hops, keep), around);
+                self.probe_answered(now, from, qid, around);
             }
             Answer::Cards { cards, hops } => self.found_cards(from, qid, cards, hops),
-            Answer::NotFound { left } => self.returned(now, from, qid, left, true, around),
-            Answer::Exhausted { left } | Answer::Denied { left } => {
-                self.returned(now, from, qid, left, false, around);
+            Answer::NotFound { left }
+            | Answer::Exhausted { left }
+            | Answer::Denied { left }
+            | Answer::Incomplete { left } => {
+                if passage.echo.is_some() {
+                    self.echo_answered(now, from, qid, &answer, around);
+                } else if !self.probe_answered(now, from, qid, around) {
+                    let cut = matches!(answer, Answer::NotFound { .. });
+                    self.returned(now, from, qid, left, cut, around);
+                }
             }
         }
     }
@@ -354,7 +422,8 @@ impl Lookup {
         let Some(passage) = self.passages.get(qid) else {
             return;
         };
-        if std::mem::replace(&mut passage.done, true) {
+        if std::mem::replace(&mut passage.done, true) || passage.echo.is_some() {
+            // An echo is over before it could be stopped.
             return;
         }
         for to in passage.at_work(now) {
@@ -370,7 +439,18 @@ impl Lookup {
         let Some(passage) = self.passages.get(qid) else {
             return ask.budget;
         };
-        let chosen = passage.choose(now, ask, around.linked(), &mut self.dice);
+        let (digests, dice) = (&mut self.digests, &mut self.dice);
+        // A walk does not go where, as far as is known, everybody is linked here too.
+        let everybody =
+            ask.width > usize::from(WIDTH_MAX) || matches!(passage.target, Target::Contact { .. });
+        let linked: Vec<Linked> = around
+            .linked()
+            .iter()
+            .filter(|linked| everybody || digests.leads_on(linked.node, around))
+            .copied()
+            .collect();
+        let pick = |fresh: &mut [Linked], count| digests.pick(fresh, count, dice, around);
+        let chosen = passage.choose(now, ask, &linked, pick);
         if chosen.is_empty() {
             return ask.budget;
         }
@@ -383,7 +463,9 @@ impl Lookup {
                 hops_left: ask.hops_left.saturating_sub(1),
                 deadline_left_ms: u32::try_from(left.as_millis()).unwrap_or(0),
                 budget,
-                width: u8::try_from(ask.width).unwrap_or(WIDTH_MAX).min(WIDTH_MAX),
+                spread: Spread::Walk {
+                    width: u8::try_from(ask.width).unwrap_or(WIDTH_MAX).min(WIDTH_MAX),
+                },
                 chain: if linked.friend {
                     passage.chain
                 } else {

@@ -166,6 +166,7 @@ enum Order {
 pub(crate) struct Counters {
     said: AtomicU64,
     heard: AtomicU64,
+    digests: AtomicU64,
 }
 
 /// A handle to the owner task. Clones are the same neighborhood.
@@ -258,7 +259,13 @@ impl Neighborhood {
         Ok(receiver)
     }
 
-    /// Lookup messages sent to and received from neighbors since the start.
+    /// Digests of the own list that were told since the start.
+    #[must_use]
+    pub fn digests(&self) -> u64 {
+        self.counters.digests.load(Ordering::Relaxed)
+    }
+
+    /// Lookup messages sent to and received from neighbors since the start, without digests.
     #[must_use]
     pub fn messages(&self) -> (u64, u64) {
         (

@@ -91,6 +91,10 @@ struct Keeper {
     /// Whom to call, best first; made anew when `stale`.
     wanted: Vec<NodeId>,
     stale: bool,
+    /// The table has changed since the lookups were told.
+    list_changed: bool,
+    /// The number of the own record that the lookups were told of.
+    own_seq: u64,
     links: BTreeMap<NodeId, Vec<Standing>>,
     linked: Vec<Linked>,
     notes: HashMap<NodeId, Note>,
@@ -140,6 +144,8 @@ impl Keeper {
             dialer: Dialer::new(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
             wanted: Vec::new(),
             stale: true,
+            list_changed: true,
+            own_seq: 0,
             links: BTreeMap::new(),
             linked: Vec::new(),
             notes: HashMap::new(),
@@ -196,7 +202,9 @@ impl Keeper {
     fn told(&mut self, event: Event) {
         match event {
             Event::Said { from, message } => {
-                self.counters.heard.fetch_add(1, Ordering::Relaxed);
+                if !matches!(message, LookupMessage::Digest(_)) {
+                    self.counters.heard.fetch_add(1, Ordering::Relaxed);
+                }
                 if self.links.contains_key(&from) {
                     self.seek(lookup::Event::Received { from, message });
                 }
@@ -267,6 +275,11 @@ impl Keeper {
         self.met(introduction, Some(rtt));
         self.one_link_each(node);
         self.bound_links(node);
+        // Behind a new link may be a node that has started anew.
+        if self.linked.iter().any(|linked| linked.node == node) {
+            self.seek(lookup::Event::Unlinked(node));
+            self.seek(lookup::Event::Linked(node));
+        }
         self.relink();
     }
 
@@ -364,6 +377,7 @@ impl Keeper {
 
     fn known(&mut self, event: neighbors::Event) {
         let now = self.now();
+        self.list_changed |= event != neighbors::Event::Tick;
         self.table.handle(now, event);
         self.stale = true;
     }
@@ -383,6 +397,9 @@ impl Keeper {
 
     /// Does what the machines want done.
     fn act(&mut self) {
+        if std::mem::take(&mut self.list_changed) {
+            self.seek(lookup::Event::ListChanged);
+        }
         loop {
             if let Some(action) = self.table.poll_action() {
                 self.stale = true;
@@ -421,8 +438,13 @@ impl Keeper {
         match action {
             lookup::Action::Send { to, message } => {
                 let standing = self.links.get(&to).and_then(|links| links.last());
+                let counter = if matches!(message, LookupMessage::Digest(_)) {
+                    &self.counters.digests
+                } else {
+                    &self.counters.said
+                };
                 if standing.is_some_and(|standing| standing.outbox.try_send(message).is_ok()) {
-                    self.counters.said.fetch_add(1, Ordering::Relaxed);
+                    counter.fetch_add(1, Ordering::Relaxed);
                 }
             }
             lookup::Action::Found {
@@ -533,6 +555,8 @@ impl Keeper {
             self.finds.remove(&find);
             self.seek(lookup::Event::Abandon(find));
         }
+        let own_seq = self.voice.own.borrow().record.seq;
+        self.list_changed |= std::mem::replace(&mut self.own_seq, own_seq) != own_seq;
         self.forget_notes(now);
         self.relink();
     }
@@ -578,7 +602,7 @@ impl Keeper {
     }
 
     fn relink(&mut self) {
-        self.linked = self
+        let linked: Vec<Linked> = self
             .links
             .iter()
             .filter_map(|(node, links)| {
@@ -591,6 +615,15 @@ impl Keeper {
                 })
             })
             .collect();
+        let before = std::mem::replace(&mut self.linked, linked);
+        let is_in = |all: &[Linked], node| all.iter().any(|linked| linked.node == node);
+        let ended = before.iter().filter(|was| !is_in(&self.linked, was.node));
+        let begun = self.linked.iter().filter(|is| !is_in(&before, is.node));
+        let ended = ended.map(|linked| lookup::Event::Unlinked(linked.node));
+        let begun = begun.map(|linked| lookup::Event::Linked(linked.node));
+        for event in ended.chain(begun).collect::<Vec<_>>() {
+            self.seek(event);
+        }
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -58,6 +58,7 @@ pub(super) async fn status(admin: Shared) -> Answer {
             "datagrams_sent": endpoint.datagrams_sent(),
             "lookup_messages_sent": said,
             "lookup_messages_received": heard,
+            "lookup_digests_sent": running.neighbors.digests(),
         })));
         status["center"] = json!(running.center.as_ref().map(|center| center.status()));
         status["modules"] = json!(

@@ -268,6 +268,11 @@ impl Neighbors {
         self.now().messages()
     }
 
+    /// Digests of the own list that were told to neighbors.
+    pub(crate) fn digests(&self) -> u64 {
+        self.now().digests()
+    }
+
     fn now(&self) -> Neighborhood {
         lock(&self.0.neighborhood).clone()
     }

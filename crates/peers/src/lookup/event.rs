@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::message::lookup::{ContactCard, LookupMessage, QueryId, SignedCards, Target, Term};
-use protocol::{NodeId, NodeRecord, RecordError, SignedRecord};
+use protocol::{NodeId, NodeName, NodeRecord, RecordError, SignedRecord};
 
 /// Number that the driver gives to a lookup of its own node.
 pub type FindId = u64;
@@ -20,6 +20,10 @@ pub trait Surroundings {
     /// seeks to this node: at 1 cards that are shared with friends, at 2 those that are shared with
     /// friends of friends. To be audited.
     fn cards(&self, from: NodeId, qid: QueryId, links: u8, term: &Term) -> Option<SignedCards>;
+    /// The own node.
+    fn own(&self) -> NodeId;
+    /// Known nodes whose records may be given to anybody, and the own one if that holds for it.
+    fn public(&self) -> Vec<(NodeId, Option<NodeName>)>;
     /// The record, if it is signed by its node and holds now ([`SignedRecord::open`]).
     ///
     /// # Errors
@@ -109,6 +113,12 @@ pub enum Event {
         /// What it said.
         message: LookupMessage,
     },
+    /// A lookup link to this node stands.
+    Linked(NodeId),
+    /// It has none any more.
+    Unlinked(NodeId),
+    /// What [`Surroundings::public`] gives may be another thing than before.
+    ListChanged,
     /// Time has passed.
     Tick,
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use protocol::message::lookup::{BUDGET_MAX, DEADLINE_MS_MAX, HOPS_MAX, QueryId, Target};
 
+use super::echo::{Echo, Returned, hold_time};
 use super::passage::{Ask, Passage};
 use super::{Action, Asker, End, FindId, HOPS_DEFAULT, Limits, Lookup, Outcome, Surroundings};
 
@@ -45,8 +46,8 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             width: 2,
-            growth_percent: 10,
-            round_min: 32,
+            growth_percent: 25,
+            round_min: 64,
         }
     }
 }
@@ -63,6 +64,19 @@ struct Find {
     found: bool,
     kind: Kind,
     exhausted: bool,
+    stage: Stage,
+}
+
+/// What is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Everybody is asked once.
+    Echo,
+    /// An echo did not reach everybody: walks begin with a number of their own.
+    EchoFailed,
+    /// Those neighbors that seem to know are asked; then all, then others by walks.
+    Probes,
+    Walks,
 }
 
 /// How many answers a lookup may have.
@@ -92,6 +106,21 @@ impl Finds {
         if let Some(find) = self.finds.get_mut(&qid) {
             find.spent = find.spent.saturating_sub(left);
             find.exhausted |= left > 0 && find.kind != Kind::Contacts;
+        }
+    }
+
+    /// An echo has ended.
+    pub(super) fn echoed(&mut self, qid: QueryId, returned: Returned) {
+        if let Some(find) = self.finds.get_mut(&qid) {
+            // Neighbors that lie about it do not take away the budget of the walks.
+            find.spent = returned.used.min(find.limits.budget / 2);
+            if returned.complete {
+                find.exhausted = true;
+                find.ends = Duration::ZERO;
+            } else {
+                find.stage = Stage::EchoFailed;
+                find.next_round = Duration::ZERO;
+            }
         }
     }
 
@@ -186,8 +215,47 @@ impl Lookup {
             found: false,
             kind,
             exhausted: false,
+            stage: Stage::Probes,
         };
         self.finds.finds.insert(qid, find);
+        if kind != Kind::Contacts && self.is_small(limits.budget, around) {
+            self.begin_echo(now, qid, around);
+        }
+    }
+
+    fn begin_echo(&mut self, now: Duration, qid: QueryId, around: &impl Surroundings) {
+        let (links, _) = self.digests.near(around);
+        let (Some(find), Some(passage)) = (self.finds.finds.get_mut(&qid), self.passages.get(qid))
+        else {
+            return;
+        };
+        find.stage = Stage::Echo;
+        find.round = 1;
+        find.next_round = find.ends;
+        find.spent = u32::try_from(2 * links).unwrap_or(u32::MAX);
+        // Half of the time is left for walks, if somebody is silent.
+        passage.ends_for_asker = now + find.limits.deadline / 2;
+        let hops = if find.limits.hops >= HOPS_DEFAULT {
+            HOPS_MAX
+        } else {
+            find.limits.hops
+        };
+        let echo = Echo::new(find.limits.budget, hops);
+        self.echo_begin(now, qid, echo, around);
+    }
+
+    /// Begins walks after an echo that did not reach everybody; those that it reached do not know
+    /// them for the same lookup.
+    fn begin_walks(&mut self, now: Duration, qid: QueryId) -> Option<QueryId> {
+        let mut find = self.finds.finds.remove(&qid)?;
+        let target = self.passages.get(qid)?.target.clone();
+        let own = QueryId(self.dice.bytes());
+        self.passages
+            .insert(now, own, Passage::new(target, None, 0, find.ends));
+        find.stage = Stage::Probes;
+        find.round = 0;
+        self.finds.finds.insert(own, find);
+        Some(own)
     }
 
     /// R30: a hit in the own list sends no packet.
@@ -244,9 +312,16 @@ impl Lookup {
                 .finds
                 .get(&qid)
                 .is_none_or(|find| now >= find.ends);
+            let failed = self
+                .finds
+                .finds
+                .get(&qid)
+                .is_some_and(|find| find.stage == Stage::EchoFailed);
             if over {
                 self.end(now, qid, None);
-            } else {
+            } else if !failed {
+                self.next_round(now, qid, around);
+            } else if let Some(qid) = self.begin_walks(now, qid) {
                 self.next_round(now, qid, around);
             }
         }
@@ -271,14 +346,23 @@ impl Lookup {
         };
         let remaining = find.limits.budget.saturating_sub(find.spent);
         let neighbors = u32::try_from(around.linked().len()).unwrap_or(u32::MAX);
-        let round = find.round;
-        find.round += 1;
         let mut ask = Ask {
             whom_for: None,
             budget: remaining.min(neighbors),
             hops_left: find.limits.hops,
             width: usize::MAX,
         };
+        if find.stage == Stage::Probes && contact.is_none() {
+            find.stage = Stage::Walks;
+            if self.probe(now, qid, ask, around) {
+                return self.probed(now, qid, ask.budget, around);
+            }
+        }
+        let Some(find) = self.finds.finds.get_mut(&qid) else {
+            return;
+        };
+        let round = find.round;
+        find.round += 1;
         if let Some(links) = contact {
             ask.budget = remaining.min(CONTACTS_BUDGET);
             ask.hops_left = u16::from(links);
@@ -306,6 +390,17 @@ impl Lookup {
         find.spent = find.spent.saturating_add(ask.budget);
         let left = self.spend(now, qid, ask, around);
         self.finds.returned(qid, left);
+    }
+
+    /// Neighbors that seem to know were asked, from a budget of which they leave the rest unused.
+    fn probed(&mut self, now: Duration, qid: QueryId, budget: u32, around: &impl Surroundings) {
+        let passage = self.passages.get(qid);
+        let unused = passage.and_then(|passage| passage.held.take());
+        if let Some(find) = self.finds.finds.get_mut(&qid) {
+            let unused = unused.map_or(0, |ask| ask.budget);
+            find.spent = find.spent.saturating_add(budget - unused);
+            find.next_round = now + hold_time(around.linked());
+        }
     }
 
     /// Ends the lookup; `end` if it is not for one of its limits.

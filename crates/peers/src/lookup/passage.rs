@@ -11,7 +11,7 @@ use protocol::NodeId;
 use protocol::message::lookup::{ContactScope, Query, QueryId, Target, WIDTH_MAX};
 
 use super::Linked;
-use crate::Dice;
+use super::echo::Echo;
 
 /// A node remembers a query so long.
 pub const PASSAGE_LIFETIME: Duration = Duration::from_secs(60);
@@ -20,8 +20,6 @@ pub const PASSAGES_MAX: usize = 65_536;
 
 /// News of one query that are passed on; more are only made by liars.
 const NEWS_MAX: usize = 32;
-/// Neighbors that had the query from others, at least, to be a crowd.
-const CROWD_MIN: usize = 4;
 /// A budget is not cut in parts smaller than this: many short ways meet the same nodes again and
 /// again where neighbors know each other.
 const SHARE_MIN: usize = 8;
@@ -49,8 +47,12 @@ struct Edge {
     asked_at: Duration,
     /// It asked us.
     heard: bool,
-    /// It gave budget back: nobody is left behind it.
+    /// It gave budget back, or answered an echo: nobody is left behind it.
     exhausted: bool,
+    /// It was asked for its own list only, and has not answered.
+    probed: bool,
+    /// It has answered that, and may be asked for more.
+    probed_in_vain: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,10 @@ pub(super) struct Passage {
     pub(super) done: bool,
     /// Somebody stopped at a limit rather than for lack of neighbors.
     pub(super) cut: bool,
+    /// The query is an echo.
+    pub(super) echo: Option<Echo>,
+    /// What is spent when those have answered that seem to know.
+    pub(super) held: Option<Ask>,
     edges: Vec<Edge>,
     news: Vec<(NodeId, u64)>,
 }
@@ -84,6 +90,8 @@ impl Passage {
             ends_for_asker,
             done: false,
             cut: false,
+            echo: None,
+            held: None,
             edges: Vec::new(),
             news: Vec::new(),
         }
@@ -99,6 +107,8 @@ impl Passage {
                 asked: None,
                 asked_at: Duration::ZERO,
                 exhausted: false,
+                probed: false,
+                probed_in_vain: false,
             });
         }
     }
@@ -107,6 +117,62 @@ impl Passage {
     pub(super) fn asked(&self, node: NodeId) -> Option<Ask> {
         let edge = self.edges.iter().find(|edge| edge.node == node)?;
         edge.asked
+    }
+
+    /// Those of `linked` that neither have the query from here nor gave it to this node.
+    pub(super) fn not_in(&self, linked: &[Linked]) -> Vec<Linked> {
+        let not_in = |linked: &&Linked| !self.edges.iter().any(|edge| edge.node == linked.node);
+        linked.iter().filter(not_in).copied().collect()
+    }
+
+    /// `node` has not the query yet, or was asked for its own list only.
+    fn is_fresh(&self, node: NodeId) -> bool {
+        let edge = self.edges.iter().find(|edge| edge.node == node);
+        edge.is_none_or(|edge| edge.probed_in_vain && !edge.heard)
+    }
+
+    /// Somebody was asked and has not answered.
+    pub(super) fn is_open(&self) -> bool {
+        let mut edges = self.edges.iter();
+        edges.any(|edge| edge.asked.is_some() && !edge.exhausted)
+    }
+
+    /// `node` has answered for all that is behind it; false if it was not asked or had answered.
+    pub(super) fn close(&mut self, node: NodeId) -> bool {
+        let edge = self.edges.iter_mut().find(|edge| edge.node == node);
+        edge.is_some_and(|edge| {
+            edge.probed = false;
+            edge.asked.is_some() && !std::mem::replace(&mut edge.exhausted, true)
+        })
+    }
+
+    /// Notes that `node` was asked for its own list.
+    pub(super) fn note_probed(&mut self, now: Duration, node: NodeId, ask: Ask) {
+        self.note_asked(now, node, ask);
+        if let Some(edge) = self.edges.iter_mut().find(|edge| edge.node == node) {
+            edge.probed = true;
+        }
+    }
+
+    /// `node` has answered what it knows itself; false if it was not asked that.
+    pub(super) fn end_probe(&mut self, node: NodeId) -> bool {
+        let edge = self.edges.iter_mut().find(|edge| edge.node == node);
+        edge.is_some_and(|edge| {
+            edge.probed_in_vain |= edge.probed;
+            std::mem::take(&mut edge.probed)
+        })
+    }
+
+    /// Those that were asked for their own lists may be asked for more.
+    pub(super) fn give_up_probes(&mut self) {
+        for edge in &mut self.edges {
+            edge.probed = false;
+        }
+    }
+
+    /// Somebody was asked for its own list and has not answered.
+    pub(super) fn is_probing(&self) -> bool {
+        self.edges.iter().any(|edge| edge.probed)
     }
 
     /// Who may still be asking others.
@@ -156,7 +222,7 @@ impl Passage {
         now: Duration,
         ask: Ask,
         linked: &[Linked],
-        dice: &mut Dice,
+        pick: impl FnOnce(&mut [Linked], usize),
     ) -> Vec<(Linked, u32)> {
         if self.done || ask.budget == 0 || ask.hops_left == 0 || now >= self.ends_for_asker {
             return Vec::new();
@@ -166,7 +232,7 @@ impl Passage {
         let mut fresh: Vec<Linked> = linked
             .iter()
             .filter(may_ask)
-            .filter(|linked| !self.edges.iter().any(|edge| edge.node == linked.node))
+            .filter(|linked| self.is_fresh(linked.node))
             .copied()
             .collect();
         let budget = usize::try_from(ask.budget).unwrap_or(usize::MAX);
@@ -178,13 +244,12 @@ impl Passage {
             (budget / SHARE_MIN).max(1)
         };
         let mut count = ask.width.min(fresh.len()).min(parts);
-        let may_grant = ask.whom_for == self.previous && !self.is_crowded(linked.len());
-        if count == 0 && may_grant {
+        if count == 0 && ask.whom_for == self.previous {
             let grant = linked.iter().filter(|linked| self.may_grant(linked));
             fresh = grant.copied().collect();
             count = fresh.len().min(1);
         }
-        dice.pick(&mut fresh, count);
+        pick(&mut fresh, count);
         fresh.truncate(count);
         let shares = Shares::new(ask.budget, count);
         let chosen: Vec<(Linked, u32)> = fresh.into_iter().zip(shares).collect();
@@ -198,19 +263,13 @@ impl Passage {
         chosen
     }
 
-    /// Many neighbors had the query from others: so will have those behind the rest, and to make
-    /// sure of each would cost two messages a link. The node that seeks makes sure.
-    fn is_crowded(&self, links: usize) -> bool {
-        let heard = self.edges.iter().filter(|edge| edge.heard).count();
-        heard >= CROWD_MIN && heard * 4 > links && self.previous.is_some()
-    }
-
-    fn note_asked(&mut self, now: Duration, node: NodeId, ask: Ask) {
+    pub(super) fn note_asked(&mut self, now: Duration, node: NodeId, ask: Ask) {
         if let Some(edge) = self.edges.iter_mut().find(|edge| edge.node == node) {
             let before = edge.asked.map_or(0, |ask| ask.budget);
             let budget = ask.budget.saturating_add(before);
             edge.asked = Some(Ask { budget, ..ask });
             edge.asked_at = now;
+            edge.probed_in_vain = false;
         } else {
             self.edges.push(Edge {
                 node,
@@ -218,6 +277,8 @@ impl Passage {
                 asked: Some(ask),
                 asked_at: now,
                 exhausted: false,
+                probed: false,
+                probed_in_vain: false,
             });
         }
     }

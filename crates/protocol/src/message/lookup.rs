@@ -14,10 +14,14 @@ use crate::frame::Message;
 use crate::{NodeId, NodeName, NodeRecord, SignedRecord};
 
 mod contact;
+mod digest;
+mod near;
 
 pub use contact::{
     CARD_BYTES_MAX, CARDS_MAX, ContactCard, ContactError, SignedCards, TERM_BYTES_MAX, Term,
 };
+pub use digest::{DIGEST_NODES_MAX, Digest, NEAR_LEVELS};
+pub use near::Near;
 
 /// A query travels at most so many hops; as far as a walk goes.
 pub const HOPS_MAX: u16 = 256;
@@ -25,7 +29,7 @@ pub const HOPS_MAX: u16 = 256;
 pub const BUDGET_MAX: u32 = 65_536;
 /// A query lives at most so long.
 pub const DEADLINE_MS_MAX: u32 = 60_000;
-/// A query is passed on to at most so many neighbors at once.
+/// A walk goes to at most so many neighbors at once.
 pub const WIDTH_MAX: u8 = 64;
 /// [`Query::chain`] of a query that has crossed a link between nodes that are not friends.
 pub const NO_CHAIN: u8 = u8::MAX;
@@ -123,10 +127,24 @@ fn blinded_tag(node: NodeId, day: u32) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// How a query is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Spread {
+    /// To all others. Each answers once, when all that it asked have answered; a query that crosses
+    /// an own one is its answer. So two messages pass each link. The budget is not shared: it is
+    /// what the whole echo may cost, and who counts more links around refuses.
+    Echo,
+    /// To so many neighbors at once, which share the budget.
+    Walk {
+        /// 1 to [`WIDTH_MAX`].
+        width: u8,
+    },
+}
+
 /// "Do you know this one, and if not, would you ask others?"
 ///
-/// The same number over the same link again is no loop but a grant: more budget for a search that
-/// the receiver has begun.
+/// The same number over the same link again is no loop but, in a walk, a grant: more budget for a
+/// search that the receiver has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
     /// Which lookup.
@@ -140,8 +158,8 @@ pub struct Query {
     /// How many further messages the receiver may cause, a negative answer included; 0: answer if
     /// you know it, else say nothing.
     pub budget: u32,
-    /// To how many neighbors at once it is passed on.
-    pub width: u8,
+    /// How it is passed on.
+    pub spread: Spread,
     /// Links between friends that it has crossed before this one; [`NO_CHAIN`] if any was another.
     pub chain: u8,
 }
@@ -180,6 +198,12 @@ pub enum Answer {
         /// Budget that was not used.
         left: u32,
     },
+    /// Nothing, but an echo did not reach everybody: there are too many links, or somebody was
+    /// silent. Others must be asked by walks.
+    Incomplete {
+        /// Budget that was not used.
+        left: u32,
+    },
 }
 
 /// The answer to the query `qid`, to the node that it came from.
@@ -203,6 +227,8 @@ pub enum LookupMessage {
         /// Which lookup.
         qid: QueryId,
     },
+    /// Tells what the own list holds; boxed, because it is rare and large.
+    Digest(Box<Digest>),
 }
 
 impl Message for LookupMessage {
@@ -214,6 +240,7 @@ impl Message for LookupMessage {
             Self::Query(query) => query.check(),
             Self::Reply(reply) => reply.check(),
             Self::Cancel { .. } => Ok(()),
+            Self::Digest(digest) => digest.check(),
         }
     }
 }
@@ -229,8 +256,10 @@ impl Query {
         if self.budget > BUDGET_MAX {
             return Err("a budget of more than 65536 messages");
         }
-        if self.width == 0 || self.width > WIDTH_MAX {
-            return Err("a width that is not between 1 and 64");
+        match self.spread {
+            Spread::Echo => {}
+            Spread::Walk { width } if (1..=WIDTH_MAX).contains(&width) => {}
+            Spread::Walk { .. } => return Err("a width that is not between 1 and 64"),
         }
         if let Target::Contact { term, .. } = &self.target {
             term.check()?;
@@ -246,7 +275,10 @@ impl Reply {
             Answer::Cards { hops, .. } if *hops > HOPS_MAX => Err("more than 256 hops"),
             Answer::Found { record, .. } => record.check(),
             Answer::Cards { cards, .. } => cards.check(),
-            Answer::NotFound { left } | Answer::Exhausted { left } | Answer::Denied { left } => {
+            Answer::NotFound { left }
+            | Answer::Exhausted { left }
+            | Answer::Denied { left }
+            | Answer::Incomplete { left } => {
                 if *left > BUDGET_MAX {
                     return Err("a budget of more than 65536 messages");
                 }
@@ -268,7 +300,7 @@ mod tests {
             hops_left: 6,
             deadline_left_ms: 2000,
             budget: 5000,
-            width: 2,
+            spread: Spread::Walk { width: 2 },
             chain: 0,
         }
     }
@@ -293,8 +325,10 @@ mod tests {
         check(|query| query.budget = BUDGET_MAX + 1, false);
         check(|query| query.hops_left = HOPS_MAX + 1, false);
         check(|query| query.deadline_left_ms = DEADLINE_MS_MAX + 1, false);
-        check(|query| query.width = 0, false);
-        check(|query| query.width = WIDTH_MAX + 1, false);
+        check(|query| query.spread = Spread::Echo, true);
+        let walk = |width| Spread::Walk { width };
+        check(|query| query.spread = walk(0), false);
+        check(|query| query.spread = walk(WIDTH_MAX + 1), false);
         let contact = |text: &str| Target::Contact {
             scope: ContactScope::Friends,
             term: Term(text.into()),

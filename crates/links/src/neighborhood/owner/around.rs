@@ -4,7 +4,7 @@ use peers::lookup::{Asker, KnownRecord, Linked, Surroundings};
 use peers::neighbors::{Neighbor, Table, Visibility};
 use protocol::message::lookup::{QueryId, SignedCards, Target, Term};
 use protocol::message::presence::Visible;
-use protocol::{Clock, NodeId, NodeRecord, RecordError, SignedRecord};
+use protocol::{Clock, NodeId, NodeName, NodeRecord, RecordError, SignedRecord};
 
 use super::super::{Book, Own};
 
@@ -47,6 +47,21 @@ impl Surroundings for Around<'_> {
 
     fn cards(&self, from: NodeId, qid: QueryId, links: u8, term: &Term) -> Option<SignedCards> {
         self.book.search(from, qid, links, term)
+    }
+
+    fn own(&self) -> NodeId {
+        self.own.record.node
+    }
+
+    fn public(&self) -> Vec<(NodeId, Option<NodeName>)> {
+        let own = &self.own.record;
+        let of_self =
+            shows_itself(self.own.visible, Asker::Stranger).then(|| (own.node, own.name.clone()));
+        let others = self.table.known().filter(|known| {
+            known.present && known.record.is_some() && may_be_given(known, Asker::Stranger)
+        });
+        let others = others.map(|known| (known.node, known.name.clone()));
+        of_self.into_iter().chain(others).collect()
     }
 
     fn open(&self, record: &SignedRecord) -> Result<NodeRecord, RecordError> {
