@@ -434,9 +434,12 @@ impl<'a> Network<'a> {
                         continue;
                     };
                     let lures = self.faults.conduct.get(&node) == Some(&Conduct::Lures);
-                    let message = match message {
-                        LookupMessage::Digest(digest) if lures => self.lure(node, &digest),
-                        message => message,
+                    let message = match &message {
+                        LookupMessage::Digest(digest) if lures => self.lure(node, digest),
+                        LookupMessage::Digest(_)
+                        | LookupMessage::Query(_)
+                        | LookupMessage::Reply(_)
+                        | LookupMessage::Cancel { .. } => message,
                     };
                     self.send(node, to, message);
                 }

@@ -46,6 +46,7 @@ fn surveys(shape: Shape, seed: u64) -> [Survey; 2] {
 
 /// The walkers are told of a hit for nothing and at once. Where they find all, finding all for no
 /// more messages is better than they.
+#[expect(clippy::print_stdout, reason = "shown with `--nocapture`")]
 fn beats_the_walkers(shape: Shape, seed: u64, found_by_default_min: f64) {
     let [raised, default] = surveys(shape, seed);
     println!("{}\n{raised}\n{default}", Survey::HEAD);
