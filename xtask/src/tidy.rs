@@ -8,6 +8,7 @@ mod layout;
 mod records;
 mod source;
 mod tree;
+mod twins;
 
 use std::fmt;
 
@@ -53,6 +54,8 @@ const RULES: &[(&str, Rule)] = &[
     ("reasons for dependencies", records::dependency_reasons),
     ("status", records::status),
     ("messages", records::messages),
+    ("machines have no twin", twins::twins),
+    ("machines have no clock", twins::clocks),
 ];
 
 /// Runs every rule; the result is in the order of the rules.
