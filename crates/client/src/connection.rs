@@ -1,4 +1,5 @@
-//! One HTTPS connection to a node, with the key that it has proved to hold.
+//! One connection to a node: HTTPS, with the key that it has proved to hold, or HTTP/2 on a stream of
+//! a link over QUIC, where both sides prove their keys (`files/1`).
 
 use std::io;
 use std::pin::Pin;
@@ -11,8 +12,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
-use protocol::TlsKey;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use links::{CloseCode, Endpoint, Link, LinkError, NodeAddress, Protocol};
+use protocol::{NodeId, TlsKey};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -25,6 +28,11 @@ use crate::{ClientError, Kind, trust};
 const DIAL_TIME: Duration = Duration::from_secs(5);
 /// The node sends nothing, or takes nothing, for this long.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
+/// After a link failed, the reason comes within this time.
+const VERDICT_TIME: Duration = Duration::from_millis(500);
+/// Of one stream and of all, in flight; from 4 MiB a stream on, QUIC itself has trouble.
+const WINDOW_BYTES: u32 = 1 << 20;
+const SESSION_WINDOW_BYTES: u32 = 4 << 20;
 /// A document of the API.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
@@ -37,8 +45,15 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
+/// What requests go over.
+enum Way {
+    Tls(SendRequest<Body>),
+    /// The link lives as long as somebody holds it.
+    Link(http2::SendRequest<Body>, Link),
+}
+
 pub(crate) struct Connection {
-    sender: SendRequest<Body>,
+    way: Way,
     /// Named in `Host`; the node's own name where the address is only a way there.
     authority: String,
     key: TlsKey,
@@ -81,10 +96,63 @@ impl Connection {
         // Ends with the sender, at the latest with the runtime of the command.
         drop(tokio::spawn(driver));
         Ok(Self {
-            sender,
+            way: Way::Tls(sender),
             authority,
             key,
         })
+    }
+
+    /// Links to `node` at `address` with the key of `endpoint`. The handshake proves who is there;
+    /// `key`, that of its certificate, is only carried along.
+    pub(crate) async fn link(
+        endpoint: &Endpoint,
+        node: NodeId,
+        address: &Address,
+        (authority, key): (String, TlsKey),
+    ) -> Result<Self, ClientError> {
+        let unreachable = |why: String| {
+            let message = format!("cannot reach {address} over QUIC: {why}");
+            ClientError::new(Kind::Unreachable, message)
+        };
+        let look = tokio::net::lookup_host((address.host.as_str(), address.port));
+        let found = match timeout(DIAL_TIME, look).await {
+            Ok(Ok(found)) => found.take(protocol::ADDRESSES_MAX).collect::<Vec<_>>(),
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
+            Err(_) => return Err(unreachable("its name is not resolved".into())),
+        };
+        let to = NodeAddress::new(node, found);
+        let dial = async {
+            let link = endpoint.connect(&to, Protocol::Files).await?;
+            let stream = link.open().await?;
+            let (mut sender, driver) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(WINDOW_BYTES)
+                .initial_connection_window_size(SESSION_WINDOW_BYTES)
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| LinkError::Ended(error.to_string()))?;
+            drop(tokio::spawn(driver));
+            if sender.ready().await.is_err() {
+                return Err(link.closed().await);
+            }
+            Ok((sender, link))
+        };
+        let (sender, link) = match timeout(DIAL_TIME, dial).await {
+            Ok(Ok(there)) => there,
+            Ok(Err(error)) if is_refusal(&error) => return Err(not_taken()),
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
+            Err(_) => return Err(unreachable(format!("no answer within {DIAL_TIME:?}"))),
+        };
+        Ok(Self {
+            way: Way::Link(sender, link),
+            authority,
+            key,
+        })
+    }
+
+    /// Both sides prove who they are, so no password is sent.
+    pub(crate) fn is_link(&self) -> bool {
+        matches!(self.way, Way::Link(..))
     }
 
     pub(crate) fn key(&self) -> TlsKey {
@@ -92,7 +160,10 @@ impl Connection {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        match &self.way {
+            Way::Tls(sender) => sender.is_closed(),
+            Way::Link(sender, link) => sender.is_closed() || link.is_closed(),
+        }
     }
 
     /// Sends a request and waits for the head of its answer; without a bound, because an upload
@@ -101,18 +172,51 @@ impl Connection {
         &mut self,
         mut request: Request<Body>,
     ) -> Result<Response<Incoming>, ClientError> {
-        let host = HeaderValue::from_str(&self.authority)
-            .map_err(|_| ClientError::fault("a host that cannot be sent"))?;
-        request.headers_mut().insert(header::HOST, host);
+        let bad_host = || ClientError::fault("a host that cannot be sent");
         let agent = concat!("cumulet/", env!("CARGO_PKG_VERSION"));
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
-        self.sender.ready().await.map_err(|error| broken(&error))?;
-        self.sender
-            .send_request(request)
-            .await
-            .map_err(|error| broken(&error))
+        match &mut self.way {
+            Way::Tls(sender) => {
+                let host = HeaderValue::from_str(&self.authority).map_err(|_| bad_host())?;
+                request.headers_mut().insert(header::HOST, host);
+                sender.ready().await.map_err(|error| broken(&error))?;
+                let answer = sender.send_request(request).await;
+                answer.map_err(|error| broken(&error))
+            }
+            Way::Link(sender, link) => {
+                // RFC 9113 section 8.3.1: scheme and authority are part of the request.
+                let mut parts = std::mem::take(request.uri_mut()).into_parts();
+                parts.scheme = Some(http::uri::Scheme::HTTPS);
+                parts.authority = Some(self.authority.parse().map_err(|_| bad_host())?);
+                *request.uri_mut() = http::Uri::from_parts(parts).map_err(|_| bad_host())?;
+                let sent = match sender.ready().await {
+                    Ok(()) => sender.send_request(request).await,
+                    Err(error) => Err(error),
+                };
+                match sent {
+                    Ok(answer) => Ok(answer),
+                    // The refusal of the link may still be on its way.
+                    Err(error) => match timeout(VERDICT_TIME, link.closed()).await {
+                        Ok(end) if is_refusal(&end) => Err(not_taken()),
+                        Ok(_) | Err(_) => Err(broken(&error)),
+                    },
+                }
+            }
+        }
     }
+}
+
+/// The node does not offer files to the key of this device.
+fn is_refusal(end: &LinkError) -> bool {
+    let code = Some(CloseCode::NotAllowed);
+    matches!(end, LinkError::Refused { code: refused, .. } if *refused == code)
+}
+
+fn not_taken() -> ClientError {
+    let message = "the node does not take the key of this device (any more)";
+    ClientError::new(Kind::Refused, message)
+        .hint("it was taken back on the account page; sign in again with `cumulet login`")
 }
 
 /// The connection ended too early.

@@ -1,11 +1,14 @@
 //! A connection to the node of a login, wherever that is at the moment.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use links::{Endpoint, Strangers};
 use protocol::{EntryName, NodeId, TlsKey, TreePath};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -20,6 +23,8 @@ use crate::{ClientError, FOUND_MAX, Finder, Kind, Login, Logins};
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// What is known has this start over what has to be found.
 const HEAD_START: Duration = Duration::from_millis(300);
+/// A finder that is not needed any more may take this long to end.
+const LEAVE_TIME: Duration = Duration::from_millis(500);
 /// Between two ways that are tried.
 const NEXT_WAY: Duration = Duration::from_millis(200);
 /// Ways that are tried, whatever finders say.
@@ -112,7 +117,7 @@ impl Identity {
 }
 
 /// Bytes of hexadecimal text; empty if it is none.
-fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes();
     let pairs = digits.chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
@@ -121,8 +126,19 @@ fn hex(text: &str) -> Vec<u8> {
     pairs.collect::<Option<_>>().unwrap_or_default()
 }
 
+/// What is spoken with the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// HTTPS with the device's password.
+    Https,
+    /// The peer protocol over QUIC with the device's key (R11).
+    Quic,
+}
+
 /// A node where this device is signed in.
 pub struct Home {
+    /// For [`Via::Quic`].
+    endpoint: Option<Endpoint>,
     login: Login,
     address: Address,
     connection: Connection,
@@ -140,8 +156,16 @@ impl Home {
         mut login: Login,
         finder: &impl Finder,
         logins: Option<&Logins>,
+        via: Via,
     ) -> Result<Self, ClientError> {
-        let mut search = Search::default();
+        let endpoint = match via {
+            Via::Https => None,
+            Via::Quic => Some(endpoint(&login).await?),
+        };
+        let mut search = Search {
+            endpoint: endpoint.clone(),
+            ..Search::default()
+        };
         for known in login.last.iter().chain([&login.address]) {
             search.look_at(&login, known.parse().ok());
         }
@@ -149,7 +173,10 @@ impl Home {
         let (sender, mut receiver) = mpsc::channel(FOUND_MAX);
         let node = login.node.to_string();
         let finding = async {
-            tokio::time::sleep(HEAD_START).await;
+            tokio::select! {
+                () = tokio::time::sleep(HEAD_START) => {}
+                () = sender.closed() => return Ok(()),
+            }
             finder.find(&node, sender).await
         };
         let mut finding = std::pin::pin!(finding);
@@ -172,12 +199,23 @@ impl Home {
                     is_over = true;
                     failures.extend(ended.err());
                 }
-                else => return Err(worst(&login, failures)),
+                else => {
+                    if let Some(endpoint) = endpoint {
+                        endpoint.close().await;
+                    }
+                    return Err(worst(&login, failures));
+                }
             }
         };
+        // Whoever still looks for the node need not, and may have something to close.
+        drop(receiver);
+        if !is_over {
+            let _ = timeout(LEAVE_TIME, &mut finding).await;
+        }
         // The node may have a new TLS key, for which it vouched.
         login.tls_key = connection.key();
         let home = Self {
+            endpoint,
             login,
             address,
             connection,
@@ -199,6 +237,14 @@ impl Home {
             }
         }
         self
+    }
+
+    /// Ends the connection; the node is told.
+    pub async fn close(self) {
+        drop(self.connection);
+        if let Some(endpoint) = self.endpoint {
+            endpoint.close().await;
+        }
     }
 
     /// The login.
@@ -235,13 +281,15 @@ impl Home {
             .body(body)
             .map_err(|error| ClientError::fault(error.to_string()))?;
         *request.headers_mut() = headers;
-        request.headers_mut().insert(header::AUTHORIZATION, secret);
+        if !self.connection.is_link() {
+            request.headers_mut().insert(header::AUTHORIZATION, secret);
+        }
         self.connection.send(request).await
     }
 
     /// A new connection to the same place, with the same proof.
     pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
-        self.connection = connect(&self.login, &self.address).await?;
+        self.connection = connect(&self.login, &self.address, self.endpoint.as_ref()).await?;
         self.login.tls_key = self.connection.key();
         Ok(())
     }
@@ -460,6 +508,7 @@ pub(crate) fn words(body: &[u8]) -> String {
 /// Ways to a node that are tried at the same time, each a little after the one before.
 #[derive(Default)]
 struct Search {
+    endpoint: Option<Endpoint>,
     running: JoinSet<Result<(Address, Connection), ClientError>>,
     tried: Vec<Address>,
 }
@@ -472,10 +521,10 @@ impl Search {
         }
         let waits_for = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
         self.tried.push(address.clone());
-        let login = login.clone();
+        let (login, endpoint) = (login.clone(), self.endpoint.clone());
         self.running.spawn(async move {
             tokio::time::sleep(NEXT_WAY.saturating_mul(waits_for)).await;
-            let connection = connect(&login, &address).await?;
+            let connection = connect(&login, &address, endpoint.as_ref()).await?;
             Ok((address, connection))
         });
     }
@@ -483,7 +532,15 @@ impl Search {
 
 /// A connection to the very node of the login. Nothing of the account is said before that is proved.
 /// Its key may be a new one, for which the node vouches.
-async fn connect(login: &Login, address: &Address) -> Result<Connection, ClientError> {
+async fn connect(
+    login: &Login,
+    address: &Address,
+    endpoint: Option<&Endpoint>,
+) -> Result<Connection, ClientError> {
+    if let Some(endpoint) = endpoint {
+        let carried = (authority(login), login.tls_key);
+        return Connection::link(endpoint, login.node, address, carried).await;
+    }
     let mut connection = Connection::open(address, authority(login)).await?;
     if connection.key() == login.tls_key {
         return Ok(connection);
@@ -493,6 +550,24 @@ async fn connect(login: &Login, address: &Address) -> Result<Connection, ClientE
         return Err(other_node(login, address, &identity, connection.key()));
     }
     Ok(connection)
+}
+
+/// An endpoint with the device's key.
+async fn endpoint(login: &Login) -> Result<Endpoint, ClientError> {
+    let secret = login.device.as_ref().ok_or_else(|| {
+        ClientError::new(
+            Kind::Input,
+            format!("the login `{}` has no key for QUIC", login.name),
+        )
+        .hint(format!("sign in again: cumulet login {}", login.name))
+    })?;
+    let any = [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    ];
+    Endpoint::bind(&secret.0, &any, &[], Arc::new(Strangers))
+        .await
+        .map_err(|error| ClientError::new(Kind::Local, error.to_string()))
 }
 
 /// The name in every request is that of the sign-in, whatever the way is (one URL).

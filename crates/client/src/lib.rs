@@ -26,7 +26,7 @@ mod trust;
 
 pub use error::{ClientError, Kind};
 pub use fetch::{Fetch, Fetched, fetch};
-pub use home::{Entry, EntryKind, Home};
+pub use home::{Entry, EntryKind, Home, Via};
 pub use login::{Credentials, Introduction, meet, sign_in};
 pub use logins::{Login, Logins};
 pub use place::{Address, Place};
@@ -41,7 +41,7 @@ pub(crate) const FOUND_MAX: usize = 32;
 /// Where nodes are looked for that are not at the address where they were last.
 pub trait Finder {
     /// Hands over nodes with this name or id as they are found; ends when no more will be. Sends
-    /// nothing if nobody of that name is seen.
+    /// nothing if nobody of that name is seen. Ends early when nobody receives any more.
     fn find(
         &self,
         name: &str,

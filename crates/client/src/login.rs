@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
-use protocol::{NodeId, NodeName, TlsKey};
+use protocol::{NodeId, NodeName, NodeSecret, TlsKey};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::connection::{Connection, document, full};
 use crate::home::{Identity, words};
+use crate::logins::DeviceSecret;
 use crate::place::Address;
 use crate::{ClientError, FOUND_MAX, Finder, Kind, Login};
 
@@ -145,7 +146,12 @@ pub async fn sign_in(
     credentials: &Credentials<'_>,
     name: &NodeName,
 ) -> Result<Option<Login>, ClientError> {
+    let device =
+        NodeSecret::generate().map_err(|error| ClientError::new(Kind::Local, error.to_string()))?;
+    let proof = protocol::device::claim(&device, introduction.node);
     let mut body = serde_json::json!({
+        "key": device.id().to_string(),
+        "proof": proof,
         "user": credentials.user,
         "password": credentials.password,
         "label": credentials.label,
@@ -184,7 +190,7 @@ pub async fn sign_in(
         }
         _ => return Err(ClientError::new(Kind::Refused, words(&bytes))),
     }
-    let device: Device = serde_json::from_slice(&bytes).map_err(|error| {
+    let answer: Device = serde_json::from_slice(&bytes).map_err(|error| {
         ClientError::fault(format!("the node's answer cannot be read: {error}"))
     })?;
     Ok(Some(Login {
@@ -193,8 +199,9 @@ pub async fn sign_in(
         tls_key: introduction.tls_key(),
         address: introduction.address.to_string(),
         last: None,
-        user: device.user,
-        password: device.password,
-        center: device.center,
+        user: answer.user,
+        password: answer.password,
+        center: answer.center,
+        device: Some(DeviceSecret(device)),
     }))
 }

@@ -9,8 +9,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use protocol::{NodeId, NodeName, TlsKey};
-use serde::{Deserialize, Serialize};
+use protocol::{NodeId, NodeName, NodeSecret, TlsKey};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{ClientError, Kind};
 
@@ -32,9 +32,37 @@ pub struct Login {
     pub user: String,
     /// The device's own password.
     pub password: String,
+    /// The secret of the device's own key, with which it speaks the peer protocol.
+    #[serde(default)]
+    pub device: Option<DeviceSecret>,
     /// The center that tells where the node is, its key pinned in it.
     #[serde(default)]
     pub center: Option<String>,
+}
+
+/// A secret key, in hexadecimal digits where it is kept.
+#[derive(Clone)]
+pub struct DeviceSecret(pub NodeSecret);
+
+impl Serialize for DeviceSecret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let digits: String = self
+            .0
+            .as_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        to.serialize_str(&digits)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeviceSecret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes: Result<[u8; 32], _> = crate::home::hex(&text).try_into();
+        let wrong = |_| serde::de::Error::custom("expected 64 hexadecimal digits");
+        Ok(Self(NodeSecret::from_bytes(bytes.map_err(wrong)?)))
+    }
 }
 
 /// Without the password.
@@ -213,6 +241,7 @@ mod tests {
             last: None,
             user: "alice".into(),
             password: "k3vq".into(),
+            device: None,
             center: None,
         }
     }

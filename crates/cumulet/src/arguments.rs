@@ -178,6 +178,8 @@ pub(crate) enum Client {
     Ls {
         /// NAME:/path, with the name of a login
         place: client::Place,
+        #[command(flatten)]
+        speak: Speak,
     },
     /// Fetch a file or folder from a node
     Get(Get),
@@ -216,9 +218,27 @@ pub(crate) struct SignIn {
     pub(crate) label: Option<String>,
 }
 
+/// How to speak with a node elsewhere.
+#[cfg(feature = "client")]
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Speak {
+    /// https with the device's password, or quic with its key, as nodes speak with each other
+    #[arg(long, value_name = "PROTOCOL", default_value = "https")]
+    pub(crate) via: Via,
+}
+
+#[cfg(feature = "client")]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Via {
+    Https,
+    Quic,
+}
+
 #[cfg(feature = "client")]
 #[derive(Debug, Args)]
 pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) speak: Speak,
     /// NAME:/path, with the name of a login
     pub(crate) place: client::Place,
     /// A folder, or a new name [default: the current folder]
@@ -234,6 +254,8 @@ pub(crate) struct Get {
 #[cfg(feature = "client")]
 #[derive(Debug, Args)]
 pub(crate) struct Put {
+    #[command(flatten)]
+    pub(crate) speak: Speak,
     /// A file or folder of this computer
     pub(crate) source: PathBuf,
     /// NAME:/path: a folder, or a new name

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | unknown | yes | only a center offers it | no |
 //! | friend | yes | only a center offers it | yes, the scopes are asked per request |
+//! | device of an account | yes | only a center offers it | yes, as that account |
 //! | blocked | no | no | no |
 //!
 //! Last, links are counted: per peer, of strangers, and in all, so that strangers can never take
@@ -34,6 +35,8 @@ pub enum Standing {
     Unknown,
     /// The owner and the other side agreed to be friends.
     Friend,
+    /// The key is that of a device with which somebody with an account signed in.
+    Device,
     /// The owner wants nothing to do with it.
     Blocked,
 }
@@ -118,7 +121,7 @@ impl Limits {
     pub fn streams_of(&self, standing: Standing) -> Rate {
         let factor = match standing {
             Standing::Unknown | Standing::Blocked => 1.0,
-            Standing::Friend => 40.0,
+            Standing::Friend | Standing::Device => 40.0,
         };
         Rate {
             per_second: self.streams.per_second * factor,
@@ -132,7 +135,7 @@ impl Limits {
 pub fn allowed(protocol: Protocol, standing: Standing) -> bool {
     match standing {
         Standing::Blocked => false,
-        Standing::Friend => true,
+        Standing::Friend | Standing::Device => true,
         Standing::Unknown => match protocol {
             Protocol::Pair
             | Protocol::Lookup
@@ -265,7 +268,7 @@ impl Gate {
             return Err(busy("too many open links from you"));
         }
         let direction = match standing {
-            Standing::Friend => Direction::Friend,
+            Standing::Friend | Standing::Device => Direction::Friend,
             Standing::Unknown | Standing::Blocked => Direction::Stranger,
         };
         if book.incoming >= self.limits.links_max

@@ -195,7 +195,6 @@ impl Node {
             cluster: Arc::new(cluster.others()),
         };
         let router = web::router(Arc::new(app));
-        cluster.friends.open_door(router.clone());
         let entrance = Arc::new(Entrance {
             router,
             tls: TlsAcceptor::from(tls::server_config(Arc::clone(&certificate) as Arc<_>)?),
@@ -211,6 +210,21 @@ impl Node {
                 stall: config.stall_timeout,
             },
         });
+        let surroundings = Arc::downgrade(&entrance);
+        let place = move |ip| {
+            surroundings
+                .upgrade()
+                .map_or(sharing::Place::Away, |entrance| {
+                    let nothing_forwarded = http::HeaderMap::new();
+                    entrance
+                        .network()
+                        .place(Door::Https, ip, &nothing_forwarded)
+                        .place
+                })
+        };
+        cluster
+            .friends
+            .open_door(entrance.router.clone(), Arc::new(place));
         let discovery = Discovery::of(state, &name, https.address(), &cluster.neighbors);
         if let Some(discovery) = &discovery {
             cluster.friends.look_around(discovery.clone());

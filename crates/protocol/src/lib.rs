@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod announcement;
+pub mod device;
 pub mod frame;
 mod identity;
 mod ids;

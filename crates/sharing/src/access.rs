@@ -12,6 +12,7 @@ use protocol::{AccountId, Fid, NodeId};
 use rusqlite::Connection;
 
 use crate::actor::{Asker, Place, Who};
+use crate::app_password::Devices;
 use crate::friend::{self, Friend, FriendId, Scope};
 use crate::grant::{self, Grant, Grantee, LanOnly};
 use crate::link::{self, LinkState};
@@ -44,6 +45,7 @@ struct Kept {
     flags: Option<Arc<Flags>>,
     grants: HashMap<Grantee, Arc<Granted>>,
     friends: Option<Arc<HashMap<NodeId, Friend>>>,
+    devices: Option<Arc<Devices>>,
 }
 
 impl Rights {
@@ -211,6 +213,15 @@ impl Sharing {
                 Ok(Arc::new(by_node.collect()))
             },
             |kept, friends| kept.friends = Some(friends),
+        )
+    }
+
+    /// The devices that come with keys of their own.
+    pub(crate) fn devices(&self) -> Result<Arc<Devices>, SharingError> {
+        self.0.rights.kept_or(
+            |kept| kept.devices.clone(),
+            || self.read_devices().map(Arc::new),
+            |kept, devices| kept.devices = Some(devices),
         )
     }
 

@@ -3,14 +3,23 @@
 //! They are random (more than 128 bits), so a keyed BLAKE3 is enough to store them and argon2 is
 //! not paid per request.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use protocol::{AccountId, Timestamp};
+use protocol::{AccountId, NodeId, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use crate::account::{self, Account};
 use crate::keys::{self, SecretHash, Use};
-use crate::{Sharing, SharingError, parse_address};
+use crate::{Sharing, SharingError, Via, Who, basic, parse_address};
+
+/// Devices by their key, each with when its use was noted last.
+pub(crate) type Devices = HashMap<NodeId, (Who, Arc<AtomicI64>)>;
+
+/// The list of devices is so much behind.
+const NOTED_AFTER_MS: i64 = 60_000;
 
 /// Most app passwords of one account.
 pub const APP_PASSWORDS_MAX: u32 = 100;
@@ -43,6 +52,17 @@ impl Sharing {
         account: AccountId,
         label: &str,
     ) -> Result<String, SharingError> {
+        self.add_device(account, label, None)
+    }
+
+    /// The same for a device that also comes with a key of its own, over the peer protocol (R11).
+    /// That the device holds the key has been checked.
+    pub fn add_device(
+        &self,
+        account: AccountId,
+        label: &str,
+        key: Option<NodeId>,
+    ) -> Result<String, SharingError> {
         let label = label.trim().to_owned();
         if label.is_empty()
             || label.chars().count() > LABEL_CHARS_MAX
@@ -71,8 +91,9 @@ impl Sharing {
                 });
             }
             tx.execute(
-                "INSERT INTO app_password (hash, account, label, created) VALUES (?1, ?2, ?3, ?4)",
-                params![&hash[..], account.0, label, now.0],
+                "INSERT INTO app_password (hash, account, label, created, device)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![&hash[..], account.0, label, now.0, key.map(|key| key.0)],
             )?;
             Ok(())
         })?;
@@ -108,7 +129,60 @@ impl Sharing {
             Ok(tx.execute(sql, [account.0, id])? > 0)
         });
         self.0.credentials.void();
+        self.0.rights.void();
         gone
+    }
+
+    /// The account for which the device with this key comes, if there is one.
+    pub fn device(&self, key: NodeId, address: IpAddr) -> Result<Option<Who>, SharingError> {
+        let found = self.devices()?.get(&key).cloned();
+        if let Some((who, noted)) = found {
+            let Who::Account {
+                via: Via::AppPassword { id, .. },
+                ..
+            } = &who
+            else {
+                return Ok(None);
+            };
+            // As for passwords: a minute behind at most.
+            let now = self.now().0;
+            if now - noted.swap(now, Ordering::Relaxed) >= NOTED_AFTER_MS {
+                self.note_app_password(*id, address);
+            }
+            return Ok(Some(who));
+        }
+        Ok(None)
+    }
+
+    /// True if the key is that of a device of some account; from memory.
+    pub fn is_device(&self, key: &NodeId) -> Result<bool, SharingError> {
+        Ok(self.devices()?.contains_key(key))
+    }
+
+    /// Reads the devices that have keys.
+    pub(crate) fn read_devices(&self) -> Result<Devices, SharingError> {
+        self.read(|c| {
+            let mut statement = c.prepare_cached(&format!(
+                "SELECT {}, app_password.id, app_password.label, app_password.device
+                 FROM app_password JOIN account ON account.id = app_password.account
+                 WHERE app_password.device IS NOT NULL",
+                account::COLUMNS
+            ))?;
+            let rows = statement.query_map([], |row| {
+                let via = Via::AppPassword {
+                    id: row.get(8)?,
+                    label: row.get(9)?,
+                };
+                Ok((account::from_row(row)?, via, NodeId(row.get(10)?)))
+            })?;
+            let mut devices = Devices::new();
+            for row in rows {
+                let (account, via, key) = row?;
+                let who = basic::who(account?, via);
+                devices.insert(key, (who, Arc::new(AtomicI64::new(0))));
+            }
+            Ok(devices)
+        })
     }
 
     /// The stored form of a secret that looks like an app password.

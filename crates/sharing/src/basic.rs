@@ -214,7 +214,7 @@ impl Sharing {
     }
 }
 
-fn who(account: Account, via: Via) -> Who {
+pub(crate) fn who(account: Account, via: Via) -> Who {
     Who::Account {
         id: account.id,
         name: account.name,

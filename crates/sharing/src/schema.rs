@@ -4,7 +4,7 @@
 use database::Migration;
 
 /// Steps of the area `sharing`, in their order.
-pub const SCHEMA: &[Migration] = &[PEOPLE, FRIENDS, CARDS];
+pub const SCHEMA: &[Migration] = &[PEOPLE, FRIENDS, CARDS, DEVICES];
 
 const PEOPLE: Migration = Migration {
     name: "1 people, links, audit",
@@ -175,5 +175,14 @@ CREATE TABLE account_card (
   addresses TEXT NOT NULL,                   -- one a line
   reach     TEXT NOT NULL                    -- nobody, household, friends, friends-of-friends
 ) STRICT;
+",
+};
+
+const DEVICES: Migration = Migration {
+    name: "4 keys of devices",
+    sql: "
+-- The ed25519 key with which the device speaks the peer protocol; NULL for a password alone.
+ALTER TABLE app_password ADD COLUMN device BLOB;
+CREATE UNIQUE INDEX app_password_device ON app_password (device) WHERE device IS NOT NULL;
 ",
 };

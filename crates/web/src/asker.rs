@@ -1,4 +1,4 @@
-//! Who asks: the key of a friend's node; else session cookie for pages, HTTP Basic for programs and WebDAV, unlock cookie for links.
+//! Who asks: the key of a friend's node or of a person's device; else session cookie for pages, HTTP Basic for programs and WebDAV, unlock cookie for links.
 //!
 //! WebDAV never takes a cookie, so a browser that is signed in cannot be led into a WebDAV request.
 //! A session that ended is nobody, not an error.
@@ -34,6 +34,18 @@ pub(crate) fn identify(
         address: connection.peer.ip(),
     };
     if let Some(node) = connection.friend {
+        if let Some(who) = app.sharing.device(node, connection.peer.ip())? {
+            // The device's own key in place of its password; pages take neither.
+            let who = if caller.uses_basic() {
+                who
+            } else {
+                Who::Nobody
+            };
+            return Ok(Found {
+                asker: asker(who),
+                account: None,
+            });
+        }
         let friend = app.sharing.friend_at_the_door(node, Scope::Files)?;
         let friend = friend.ok_or(Problem::new(Fault::Forbidden))?;
         // Whoever proved a node's key speaks for that node and for nobody else.

@@ -187,7 +187,13 @@ fn admit(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Admitted {
-    if connection.friend.is_some() && route.caller != Caller::Dav {
+    let is_there = connection.friend.is_none_or(|key| match route.caller {
+        Caller::Dav => true,
+        // For programs of people with an account, and for no friend.
+        Caller::Program => app.sharing.is_device(&key).unwrap_or(false),
+        Caller::Page => false,
+    });
+    if !is_there {
         // The table says no as well; a friend is not even told which pages there are.
         return Admitted {
             account: None,

@@ -110,8 +110,8 @@ pub struct Connection {
     pub place: Place,
     /// The client speaks TLS (to us or to a trusted proxy).
     pub tls: bool,
-    /// The request came over a link that proved the key of this node; it is asked at each request
-    /// whether that is still a friend.
+    /// The request came over a link that proved this key; it is asked at each request whose device
+    /// that is, or whether it still is a friend.
     pub friend: Option<NodeId>,
 }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{ClientError, Credentials, Fetch, Finder, Found, Home, Introduction, Logins, Store};
+use client::{
+    ClientError, Credentials, Fetch, Finder, Found, Home, Introduction, Logins, Store, Via,
+};
 use links::discovery::{DiscoveryError, Event, Lan, Sighting};
 use node::{Failure, Kind};
 use protocol::message::center::{CenterAddress, Target};
@@ -12,7 +14,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::Outcome;
-use crate::arguments::{Client, Get, Put, SignIn};
+use crate::arguments::{self, Client, Get, Put, SignIn, Speak};
 use crate::print::table;
 use crate::progress::Bar;
 use crate::{print, secret};
@@ -23,7 +25,7 @@ pub(crate) async fn run(wish: Client, json: bool) -> Result<Outcome, Failure> {
         Client::Login(wish) => login(wish).await,
         Client::Logout { name, force } => logout(&name, force).await,
         Client::Logins => logins(),
-        Client::Ls { place } => ls(&place).await,
+        Client::Ls { place, speak } => ls(&place, speak).await,
         Client::Get(wish) => get(wish, json).await,
         Client::Put(wish) => put(wish, json).await,
     }
@@ -75,7 +77,13 @@ impl Finder for Ways {
 }
 
 async fn nearby(name: &str, found: &mpsc::Sender<Found>) {
-    let seen = look_for(name).await.unwrap_or_else(|error| {
+    let looking = async {
+        tokio::select! {
+            seen = look_for(name) => seen,
+            () = found.closed() => Ok(Vec::new()),
+        }
+    };
+    let seen = looking.await.unwrap_or_else(|error| {
         // Not every network lets one listen; other ways remain.
         tracing::warn!(%error, "this network cannot be searched for nodes");
         Vec::new()
@@ -114,7 +122,10 @@ async fn at_center(
         .await
         .map_err(|error| failed(client::Kind::Local, error.to_string()))?;
     let now = (node::system_clock())();
-    let answer = ::center::ask::find(&endpoint, center, target, now).await;
+    let answer = tokio::select! {
+        answer = ::center::ask::find(&endpoint, center, target, now) => answer,
+        () = found.closed() => Ok(None),
+    };
     endpoint.close().await;
     let told = answer.map_err(|error| {
         let kind = if matches!(error, ::center::ask::AskError::Lied { .. }) {
@@ -259,7 +270,7 @@ async fn login(wish: SignIn) -> Result<Outcome, Failure> {
         && old.user == login.user
     {
         // The device's password of before is of no use any more; the new login is what counts.
-        if let Ok(mut home) = Home::open(old, &ways, None).await {
+        if let Ok(mut home) = Home::open(old, &ways, None, Via::Https).await {
             let _ = home.sign_out().await;
         }
     }
@@ -330,7 +341,7 @@ async fn logout(name: &str, force: bool) -> Result<Outcome, Failure> {
     let login = logins.get(&name).map_err(failure)?;
     let ways = Ways::of(&login)?;
     let ended = async {
-        let mut home = Home::open(login, &ways, Some(&logins)).await?;
+        let mut home = Home::open(login, &ways, Some(&logins), Via::Https).await?;
         home.sign_out().await
     };
     let told = match ended.await {
@@ -395,23 +406,35 @@ fn logins() -> Result<Outcome, Failure> {
 }
 
 /// The node of a place.
-async fn open(place: &client::Place) -> Result<Home, Failure> {
+async fn open(place: &client::Place, speak: Speak) -> Result<Home, Failure> {
     let logins = Logins::of_this_user().map_err(failure)?;
     let login = logins.get(&place.login).map_err(failure)?;
     let ways = Ways::of(&login)?;
-    Home::open(login, &ways, Some(&logins))
+    let via = match speak.via {
+        arguments::Via::Https => Via::Https,
+        arguments::Via::Quic => Via::Quic,
+    };
+    Home::open(login, &ways, Some(&logins), via)
         .await
         .map_err(failure)
 }
 
-async fn ls(place: &client::Place) -> Result<Outcome, Failure> {
-    let mut home = open(place).await?;
-    let (entry, entries) = home.list(&place.path).await.map_err(failure)?;
+/// What is at a place, with the friends at the top.
+async fn listed(home: &mut Home, place: &client::Place) -> Result<Vec<client::Entry>, ClientError> {
+    let (entry, entries) = home.list(&place.path).await?;
     let mut entries = entries.unwrap_or_else(|| vec![entry]);
     let has_own = entries.iter().any(|entry| entry.name == "Friends");
     if place.path.is_root() && !has_own {
-        entries.extend(home.friends().await.map_err(failure)?);
+        entries.extend(home.friends().await?);
     }
+    Ok(entries)
+}
+
+async fn ls(place: &client::Place, speak: Speak) -> Result<Outcome, Failure> {
+    let mut home = open(place, speak).await?;
+    let listed = listed(&mut home, place).await;
+    home.close().await;
+    let entries = listed.map_err(failure)?;
     let rows: Vec<_> = entries
         .iter()
         .map(|entry| {
@@ -442,7 +465,7 @@ async fn ls(place: &client::Place) -> Result<Outcome, Failure> {
 }
 
 async fn get(wish: Get, json: bool) -> Result<Outcome, Failure> {
-    let mut home = open(&wish.place).await?;
+    let mut home = open(&wish.place, wish.speak).await?;
     let fetch = Fetch {
         source: wish.place.path,
         target: wish.target,
@@ -450,12 +473,13 @@ async fn get(wish: Get, json: bool) -> Result<Outcome, Failure> {
         force: wish.force,
     };
     let done = client::fetch(&mut home, &fetch, &Bar::new(json)).await;
+    home.close().await;
     let done = done.map_err(failure)?;
     Ok(moved("fetched", done.files, done.bytes, &done.failed))
 }
 
 async fn put(wish: Put, json: bool) -> Result<Outcome, Failure> {
-    let mut home = open(&wish.place).await?;
+    let mut home = open(&wish.place, wish.speak).await?;
     let store = Store {
         source: wish.source,
         target: wish.place.path,
@@ -464,6 +488,7 @@ async fn put(wish: Put, json: bool) -> Result<Outcome, Failure> {
         force: wish.force,
     };
     let done = client::store(&mut home, &store, &Bar::new(json)).await;
+    home.close().await;
     let done = done.map_err(failure)?;
     Ok(moved("stored", done.files, done.bytes, &done.failed))
 }

@@ -219,6 +219,7 @@ fn r101_a_laptop_finds_its_node_by_one_name_at_home_and_away() {
         std::fs::read_to_string(laptop.path("back.txt")).unwrap(),
         "dear home"
     );
+    assert!(!last.stderr.contains("iroh"), "{last:?}");
     let known = laptop.run(&["logins", "--json"]).json();
     assert_eq!(known[0]["center"], address.as_str());
     assert!(
@@ -248,4 +249,75 @@ fn r101_a_laptop_finds_its_node_by_one_name_at_home_and_away() {
     ]
     .concat();
     stranger.refused(&wrong, 3, &["at the center 192.0.2.1", "cannot be reached"]);
+}
+
+#[test]
+fn r11_a_laptop_speaks_the_peer_protocol_with_a_key_of_its_own() {
+    let node = Node::of(BINARY).https_only().start();
+    let alice = node.owner("alice");
+    let laptop = Laptop::new();
+    laptop.login(node.https().address());
+    let picture: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::create_dir_all(laptop.path("trip/day")).unwrap();
+    std::fs::write(laptop.path("trip/day/sea.jpg"), &picture).unwrap();
+    let quic = |words: &[&str]| {
+        let outcome = laptop.run(&[words, &["--via", "quic"]].concat());
+        // What ends in order leaves no word of the libraries below.
+        assert!(!outcome.stderr.contains("iroh"), "{outcome:?}");
+        outcome
+    };
+    let links = || node.cli(&["status", "--json"]).json()["links"].clone();
+    let before = links()["datagrams_sent"].as_u64().unwrap();
+    quic(&["put", "-r", "trip", "home:/"]).ok();
+    assert!(quic(&["ls", "home:/trip/day"]).ok().contains("sea.jpg"));
+    quic(&["get", "-r", "home:/trip", "back"]).ok();
+    assert_eq!(
+        std::fs::read(laptop.path("back/day/sea.jpg")).unwrap(),
+        picture
+    );
+    // It was not HTTPS in disguise: the file went out in datagrams.
+    let sent = links()["datagrams_sent"].as_u64().unwrap() - before;
+    assert!(sent > 1500, "{sent}");
+    // The same rules as over HTTPS: nothing is replaced unasked, and the log names the device.
+    let taken = quic(&["put", "trip/day/sea.jpg", "home:/trip/day/sea.jpg"]);
+    assert_eq!(taken.code, 1, "{taken:?}");
+    assert!(taken.stderr.contains("is there already"), "{taken:?}");
+    let missing = quic(&["ls", "home:/nope"]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    let log = node.cli(&["audit", "show", "--json"]).ok();
+    let made = log.lines().find(|line| line.contains("sea.jpg")).unwrap();
+    assert!(
+        made.contains("alice") && made.contains("cumulet on"),
+        "{made}"
+    );
+    alice
+        .get("/dav/files/alice/trip/day/sea.jpg")
+        .assert_status(200);
+
+    // Another key is nobody's, whatever the rest of the login says.
+    let file = laptop.path(".local/state/cumulet/logins/home.json");
+    let own = std::fs::read_to_string(&file).unwrap();
+    let mut forged: serde_json::Value = serde_json::from_str(&own).unwrap();
+    forged["device"] = "11".repeat(32).into();
+    std::fs::write(&file, forged.to_string()).unwrap();
+    let refused = quic(&["ls", "home:/"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("does not take the key of this device"),
+        "{refused:?}"
+    );
+    std::fs::write(&file, own).unwrap();
+    quic(&["ls", "home:/"]).ok();
+    // Taken back on the account page: neither the password nor the key opens anything.
+    let devices = node
+        .cli(&["app-password", "list", "alice", "--json"])
+        .json();
+    let device = devices[0]["id"].to_string();
+    node.cli(&["app-password", "revoke", "alice", &device]).ok();
+    for via in ["quic", "https"] {
+        let refused = laptop.run(&["ls", "home:/", "--via", via]);
+        assert_eq!(refused.code, 4, "{via}: {refused:?}");
+    }
 }

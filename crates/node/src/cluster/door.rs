@@ -2,10 +2,11 @@
 //!
 //! The identity is the key that the link proved; whether it still is a friend, and what it may do,
 //! is asked per request (`web::Connection::friend`). A friend is always away: LAN-only things stay
-//! at home even if its node stands beside this one.
+//! at home even if its node stands beside this one. A person's own device comes with a key as well
+//! (R11); it is at home or away as it would be over HTTPS, and away on any path but a direct one.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use links::{Handler, Link};
+use links::{Handler, Link, Path};
 use sharing::Place;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
@@ -36,8 +37,13 @@ const SESSION_WINDOW_BYTES: u32 = 4 << 20;
 const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
 const SEND_BYTES_MAX: usize = 256 << 10;
 
-/// Serves friends.
+/// Where an address is, as this node knows its surroundings now.
+pub(crate) type Surroundings = Arc<dyn Fn(IpAddr) -> Place + Send + Sync>;
+
+/// Serves friends, and devices of people with an account.
 pub(super) struct Door {
+    /// Set with the router.
+    pub(super) surroundings: OnceLock<Surroundings>,
     /// Set once the router is built.
     pub(super) router: OnceLock<axum::Router>,
     pub(super) tallies: Arc<Tallies>,
@@ -96,6 +102,8 @@ impl Door {
             sessions.spawn(session(
                 Guest {
                     router: router.clone(),
+                    surroundings: self.surroundings.get().cloned(),
+                    state: Arc::clone(&self.state),
                     tallies: Arc::clone(&self.tallies),
                     stall: self.stall,
                     link: link.clone(),
@@ -110,9 +118,20 @@ impl Door {
 #[derive(Clone)]
 struct Guest {
     router: axum::Router,
+    surroundings: Option<Surroundings>,
+    state: Arc<State>,
     tallies: Arc<Tallies>,
     stall: Duration,
     link: Link,
+}
+
+impl Guest {
+    fn place(&self, is_device: bool) -> Place {
+        match (is_device, self.link.path(), &self.surroundings) {
+            (true, Path::Direct(address), Some(surroundings)) => surroundings(address.ip()),
+            (_, Path::Direct(_) | Path::Relayed(_) | Path::None, _) => Place::Away,
+        }
+    }
 }
 
 async fn session(guest: Guest, stream: links::Stream) {
@@ -141,14 +160,18 @@ async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let node = guest.link.peer();
     let unknown = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let is_device = guest.state.sharing.is_device(&node).unwrap_or(false);
     request.extensions_mut().insert(web::Connection {
         peer: guest.link.remote_address().unwrap_or_else(unknown),
-        place: Place::Away,
+        place: guest.place(is_device),
         tls: true,
         friend: Some(node),
     });
     let request = request.map(|body| {
         let body = RequestBody::new(body, guest.stall);
+        if is_device {
+            return Body::new(body);
+        }
         Body::new(Counted::new(body, node, Flow::Taken, &guest.tallies))
     });
     let handled = std::panic::AssertUnwindSafe(guest.router.clone().call(request))
@@ -164,5 +187,9 @@ async fn answer(
             response
         }
     };
+    if is_device {
+        // The ledger is of friends.
+        return Ok(response);
+    }
     Ok(response.map(|body| Body::new(Counted::new(body, node, Flow::Given, &guest.tallies))))
 }

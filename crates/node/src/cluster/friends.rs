@@ -19,7 +19,7 @@ use web::{FriendReach, NotAccepted, Promise, Unreached};
 
 use super::Discovery;
 use super::dial::Dialer;
-use super::door::Door;
+use super::door::{Door, Surroundings};
 use super::pairing::{self, Comparison, Comparisons, Greeter};
 use super::tally::Tallies;
 use crate::modules::{Module, Task};
@@ -54,6 +54,7 @@ impl Friends {
             dialer: Dialer::new(Arc::clone(&tallies)),
             door: Arc::new(Door {
                 router: std::sync::OnceLock::new(),
+                surroundings: std::sync::OnceLock::new(),
                 tallies: Arc::clone(&tallies),
                 stall: state.config.stall_timeout,
                 state: Arc::clone(state),
@@ -71,8 +72,10 @@ impl Friends {
             .with(Protocol::Files, Arc::clone(&self.0.door) as Arc<_>)
     }
 
-    /// Friends are served from now on, by `router`.
-    pub fn open_door(&self, router: axum::Router) {
+    /// Friends and devices are served from now on, by `router`; `surroundings` tells where an
+    /// address is.
+    pub(crate) fn open_door(&self, router: axum::Router, surroundings: Surroundings) {
+        let _ = self.0.door.surroundings.set(surroundings);
         let _ = self.0.door.router.set(router);
     }
 
@@ -481,6 +484,7 @@ impl Acquaintance for Friends {
     fn standing(&self, node: &NodeId) -> Standing {
         match self.0.state.sharing.accepted_friends() {
             Ok(friends) if friends.contains_key(node) => Standing::Friend,
+            Ok(_) if self.0.state.sharing.is_device(node).unwrap_or(false) => Standing::Device,
             Ok(_) => Standing::Unknown,
             Err(error) => {
                 tracing::error!(%error, "cannot tell who is a friend");

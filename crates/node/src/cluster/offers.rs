@@ -23,7 +23,7 @@ pub(super) fn offers(port: u16, standing: Standing) -> Services {
     };
     let mut offers = vec![at("pages", "/"), at("webdav", "/dav/")];
     match standing {
-        Standing::Friend => offers.push(Service {
+        Standing::Friend | Standing::Device => offers.push(Service {
             name: "files".into(),
             port: 0,
             path: String::new(),

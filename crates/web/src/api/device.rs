@@ -8,6 +8,7 @@
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, USER_AGENT};
 use http::{HeaderValue, Response, StatusCode};
+use protocol::NodeId;
 use serde::Deserialize;
 use serde_json::json;
 use sharing::{Action, Client, Event, Step, Via, Who};
@@ -44,9 +45,16 @@ struct NewDevice {
     #[serde(default)]
     code: Option<String>,
     label: String,
+    /// The key with which the device will come over the peer protocol.
+    #[serde(default)]
+    key: Option<NodeId>,
+    /// That it holds the key: `protocol::device::claim` in hexadecimal digits.
+    #[serde(default)]
+    proof: String,
 }
 
-/// `POST /api/devices` with `{"user": …, "password": …, "label": …, "code": …}`: 201 with the new
+/// `POST /api/devices` with `{"user": …, "password": …, "label": …, "code": …, "key": …,
+/// "proof": …}`: 201 with the new
 /// device's password and the center that tells where this node is, or 200 and `{"second_factor": true}` if the code is missing.
 pub(crate) async fn add(call: Call) -> Answer {
     let NewDevice {
@@ -54,7 +62,15 @@ pub(crate) async fn add(call: Call) -> Answer {
         password,
         code,
         label,
+        key,
+        proof,
     } = body(&call).await?;
+    if let Some(key) = key {
+        let node = call.app.settings.node_id;
+        if !protocol::device::is_claimed(key, node, &proof) {
+            return Err(Problem::bad("proof"));
+        }
+    }
     let agent = call.head.headers.get(USER_AGENT);
     let client = Client {
         address: call.asker.address,
@@ -89,7 +105,7 @@ pub(crate) async fn add(call: Call) -> Answer {
             let Some(account) = account.map(|session| session.account) else {
                 return Err(Problem::new(Fault::SignIn));
             };
-            let secret = app.sharing.add_app_password(account.id, &label)?;
+            let secret = app.sharing.add_device(account.id, &label, key)?;
             let mut event = Event::of(
                 &asker,
                 app.now(),

@@ -36,8 +36,8 @@ enum Standing {
     Nobody,
 }
 
-/// Askers, as a person, and whether they come with a cookie or with an app password.
-const ASKERS: [(Standing, Passport); 9] = [
+/// Askers, as a person, and whether they come with a cookie, an app password or a device's key.
+const ASKERS: [(Standing, Passport); 13] = [
     (Standing::Owner, Passport::Cookie("alice")),
     (Standing::Owner, Passport::Basic("alice")),
     (Standing::Writer, Passport::Cookie("wendy")),
@@ -46,6 +46,10 @@ const ASKERS: [(Standing, Passport); 9] = [
     (Standing::Reader, Passport::Basic("rob")),
     (Standing::Stranger, Passport::Cookie("sam")),
     (Standing::Stranger, Passport::Basic("sam")),
+    (Standing::Owner, Passport::Device("alice")),
+    (Standing::Writer, Passport::Device("wendy")),
+    (Standing::Reader, Passport::Device("rob")),
+    (Standing::Stranger, Passport::Device("sam")),
     (Standing::Nobody, Passport::None),
 ];
 
@@ -157,8 +161,12 @@ async fn check(node: &Node, hidden: impl Fn(&Route, Place, Standing) -> Option<E
             for place in PLACES {
                 for (standing, passport) in ASKERS {
                     let seen = seen_as(route.caller, standing, passport);
-                    let expected = hidden(route, place, seen)
-                        .unwrap_or_else(|| expected(route, pattern, seen, passport));
+                    let expected = match (route.caller, passport) {
+                        // Over a link there are no pages.
+                        (Caller::Page, Passport::Device(_)) => Expected::Hide,
+                        _ => hidden(route, place, seen)
+                            .unwrap_or_else(|| expected(route, pattern, seen, passport)),
+                    };
                     let answer = node.ask(route, method, pattern, place, passport).await;
                     if !fits(route, expected, &answer) {
                         wrong.push(format!(

@@ -24,6 +24,8 @@ const PASSWORD: &str = "correct horse battery";
 pub(crate) enum Passport {
     Cookie(&'static str),
     Basic(&'static str),
+    /// The key of a person's device, over a link.
+    Device(&'static str),
     None,
 }
 
@@ -129,6 +131,14 @@ impl Node {
                 "authorization",
                 &self.credentials[format!("{name} basic").as_str()],
             ),
+            // Somebody else's cookie and password add nothing to it.
+            Passport::Device(name) => {
+                let request = request
+                    .header("cookie", &self.credentials["alice"])
+                    .header("authorization", &self.credentials["alice basic"]);
+                let key = Some(device_key(name));
+                return self.send_from(route, method, request, place, key).await;
+            }
             Passport::None => request,
         };
         self.send(route, method, request, place).await
@@ -208,7 +218,7 @@ impl Node {
 
     fn path(&self, method: &str, pattern: &str, passport: Passport) -> String {
         let who = match passport {
-            Passport::Cookie(name) | Passport::Basic(name) => name,
+            Passport::Cookie(name) | Passport::Basic(name) | Passport::Device(name) => name,
             Passport::None => "alice",
         };
         if pattern == "/assets/{name}" {
@@ -258,9 +268,10 @@ impl Node {
         place: Place,
         friend: Option<NodeId>,
     ) -> Answer {
-        let target = match friend {
-            Some(_) => "/dav/files/Shared/other.txt",
-            None => "/dav/files/alice/Shared/other.txt",
+        let is_device = |key: &NodeId| self.app.sharing.is_device(key).unwrap();
+        let target = match &friend {
+            Some(key) if !is_device(key) => "/dav/files/Shared/other.txt",
+            Some(_) | None => "/dav/files/alice/Shared/other.txt",
         };
         let mut request = request
             .header("host", home::HOST)
@@ -325,12 +336,20 @@ fn sign_in(app: &App, who: &str) -> String {
     format!("__Host-cumulet-session={cookie}")
 }
 
+fn device_key(who: &str) -> NodeId {
+    let mut id = [1; 32];
+    id[..who.len()].copy_from_slice(who.as_bytes());
+    NodeId(id)
+}
+
 fn person(
     app: &App,
     who: &'static str,
     credentials: &mut HashMap<&'static str, String>,
 ) -> AccountId {
     let (id, _, authorization) = home::person(app, who, PASSWORD);
+    let key = Some(device_key(who));
+    app.sharing.add_device(id, "laptop", key).unwrap();
     let cookie = sign_in(app, who);
     credentials.insert(who, cookie);
     credentials.insert(format!("{who} basic").leak(), authorization);
