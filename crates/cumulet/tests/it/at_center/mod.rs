@@ -1,6 +1,7 @@
 //! Nodes at their center: real `cumulet serve --center` and real `cumulet center` (R2, R10, R13,
 //! R24 to R28, R34, R35).
 
+mod faults;
 mod lies;
 mod moving;
 

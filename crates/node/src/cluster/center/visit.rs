@@ -243,12 +243,25 @@ impl<'a> Visit<'a> {
                     self.neighbors.raise_seq(have);
                     let _ = timeout(RECORD_PATIENCE, own.changed()).await;
                 }
+                Reply::Refused(Refusal::NotValid) if !is_raised && self.is_mistimed(own) => {
+                    is_raised = true;
+                    let last = own.borrow().record.seq;
+                    self.neighbors.raise_seq(last);
+                    let _ = timeout(RECORD_PATIENCE, own.changed()).await;
+                }
                 Reply::Refused(refusal) => return Err(End::Refused(refusal)),
                 Reply::Found { .. } | Reply::NotFound | Reply::Neighbors(_) | Reply::Relays(_) => {
                     return Err(AskError::Unfitting.into());
                 }
             }
         }
+    }
+
+    /// The record was made when the clock of this computer was wrong.
+    fn is_mistimed(&self, own: &watch::Receiver<Own>) -> bool {
+        let now = (self.registration.0.clock)().0;
+        let own = own.borrow();
+        own.record.issued_at_ms > now || own.record.expires_at_ms < now
     }
 
     async fn measure(&self) -> (Resources, Usage) {
@@ -260,6 +273,9 @@ impl<'a> Visit<'a> {
 
     async fn accepted(&mut self, zone: String, name: Option<protocol::NodeName>) {
         let registration = self.registration;
+        let before = registration.status();
+        let is_news =
+            !self.registered || before.zone.as_ref() != Some(&zone) || before.name != name;
         if !self.registered {
             tracing::info!(center = %registration.0.center, zone, name = name.as_ref().map(tracing::field::display), "registered at the center");
         }
@@ -271,6 +287,9 @@ impl<'a> Visit<'a> {
             status.last_renewed = Some(now);
             status.trouble = None;
         });
+        if !is_news {
+            return;
+        }
         let inner = Arc::clone(&registration.0);
         let kept = tokio::task::spawn_blocking(move || inner.memory.save(&zone, name.as_ref()));
         let _ = kept.await;
