@@ -134,24 +134,33 @@ mod tests {
         NodeId(*blake3::hash(&number.to_be_bytes()).as_bytes())
     }
 
+    /// A row of links between nodes from `first` on, counted from both ends of each.
+    fn row(first: u32, links: u32) -> Near {
+        let (mut here, mut there) = (Near::default(), Near::default());
+        for link in first..first + links {
+            here.count_link(node(link), node(link + 1));
+            there.count_link(node(link + 1), node(link));
+        }
+        here.unite(&there);
+        assert_eq!(here, there, "none is counted twice");
+        here
+    }
+
     #[test]
-    fn links_and_nodes_are_counted_about_right_and_none_twice() {
-        for links in [0_u32, 1, 5, 100, 228, 1000, 50_000] {
-            let (mut here, mut there) = (Near::default(), Near::default());
-            for link in 0..links {
-                here.count_link(node(link), node(link + 1));
-                there.count_link(node(link + 1), node(link));
-            }
-            here.unite(&there);
-            assert_eq!(here, there);
-            let nodes = if links == 0 { 0 } else { links + 1 };
-            for (told, right) in [(here.links(), links), (here.nodes(), nodes)] {
-                let (told, right) = (told as f64, f64::from(right));
-                assert!(
-                    (told - right).abs() <= 0.3 * right + 0.5,
-                    "{told} for {right}"
-                );
-            }
+    fn links_and_nodes_are_counted_right_on_average_and_seldom_far_off() {
+        const ROWS: u32 = 50;
+        assert_eq!((row(0, 0).links(), row(0, 0).nodes()), (0, 0));
+        for links in [5_u32, 100, 228, 1000, 20_000] {
+            let errors: Vec<f64> = (0..ROWS)
+                .map(|number| row(number * 100_000, links))
+                .flat_map(|near| [(near.links(), links), (near.nodes(), links + 1)])
+                .map(|(told, right)| told as f64 / f64::from(right) - 1.0)
+                .collect();
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            let squares: Vec<f64> = errors.iter().map(|error| error * error).collect();
+            let (bias, spread) = (mean(&errors), mean(&squares).sqrt());
+            assert!(bias.abs() < 0.05, "{links} links: off by {bias} on average");
+            assert!(spread < 0.17, "{links} links: off by {spread}");
         }
     }
 
