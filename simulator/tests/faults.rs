@@ -107,7 +107,7 @@ fn a_neighbor_that_denies_everything_or_says_nothing_hides_little() {
 }
 
 #[test]
-fn a_digest_that_claims_everything_costs_two_messages_a_visit() {
+fn digests_that_claim_everything_cost_a_bounded_number_of_messages() {
     let honest = check(&Faults::default(), 40);
     let lured = check(&some_are(Conduct::Lures), 36);
     assert_eq!(lured.faults, [], "a claim is no fault: a filter may err");
