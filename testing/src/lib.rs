@@ -38,7 +38,7 @@ pub use lan::{Avahi, Family, Lan};
 pub use net::Net;
 pub use node::{Node, NodeBuilder, Outcome, PASSWORD, Ready};
 pub use postgres::Postgres;
-pub use process::{Child, cpu_ticks, open_files, resident_kib, run, wait_until};
+pub use process::{Child, cpu_ticks, open_files, resident_kib, run, until, wait_until};
 pub use require::{require, require_all, require_root};
 pub use wire::Wire;
 pub use wires::Wires;

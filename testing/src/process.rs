@@ -100,6 +100,24 @@ pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bo
     }
 }
 
+/// Looks again until it is there, and gives it; what was seen last is told if it takes longer than
+/// `limit`.
+#[track_caller]
+pub fn until<T, Seen: std::fmt::Display>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<T, Seen>,
+) -> T {
+    let begun = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) if begun.elapsed() > limit => panic!("{what} not within {limit:?}: {seen}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
 /// Resident memory in KiB (`VmRSS`).
 #[must_use]
 pub fn resident_kib(pid: u32) -> u64 {

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use protocol::{NodeId, NodeName, NodeSecret, TlsKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -46,22 +47,17 @@ pub struct DeviceSecret(pub NodeSecret);
 
 impl Serialize for DeviceSecret {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let digits: String = self
-            .0
-            .as_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        to.serialize_str(&digits)
+        to.serialize_str(&HEXLOWER.encode(self.0.as_bytes()))
     }
 }
 
 impl<'de> Deserialize<'de> for DeviceSecret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let bytes: Result<[u8; 32], _> = crate::home::hex(&text).try_into();
-        let wrong = |_| serde::de::Error::custom("expected 64 hexadecimal digits");
-        Ok(Self(NodeSecret::from_bytes(bytes.map_err(wrong)?)))
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+        let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let wrong = || serde::de::Error::custom("expected 64 hexadecimal digits");
+        Ok(Self(NodeSecret::from_bytes(bytes.ok_or_else(wrong)?)))
     }
 }
 

@@ -455,27 +455,15 @@ impl Lookup {
             return ask.budget;
         }
         for (linked, budget) in chosen {
-            let hop_time = HOP_TIME_MIN.max(linked.rtt * 3 / 2);
-            let left = passage.ends_for_asker.saturating_sub(now + hop_time);
             let query = Query {
-                qid,
-                target: passage.target.clone(),
-                hops_left: ask.hops_left.saturating_sub(1),
-                deadline_left_ms: u32::try_from(left.as_millis()).unwrap_or(0),
                 budget,
+                hops_left: ask.hops_left.saturating_sub(1),
                 spread: Spread::Walk {
                     width: u8::try_from(ask.width).unwrap_or(WIDTH_MAX).min(WIDTH_MAX),
                 },
-                chain: if linked.friend {
-                    passage.chain
-                } else {
-                    NO_CHAIN
-                },
+                ..passage.question(now, qid, linked)
             };
-            self.actions.push_back(Action::Send {
-                to: linked.node,
-                message: LookupMessage::Query(query),
-            });
+            self.actions.push_back(Action::ask(linked.node, query));
         }
         0
     }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use crate::actor::{Asker, Place, Who};
 use crate::app_password::Devices;
+use crate::card::{self, Card};
 use crate::friend::{self, Friend, FriendId, Scope};
 use crate::grant::{self, Grant, Grantee, LanOnly};
 use crate::link::{self, LinkState};
@@ -46,10 +47,11 @@ struct Kept {
     grants: HashMap<Grantee, Arc<Granted>>,
     friends: Option<Arc<HashMap<NodeId, Friend>>>,
     devices: Option<Arc<Devices>>,
+    cards: Option<Arc<[Card]>>,
 }
 
 impl Rights {
-    /// Drops all copies; called after each change of grants, LAN-only flags and accounts.
+    /// Drops all copies; called after each change of what [`Kept`] holds.
     pub(crate) fn void(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
@@ -213,6 +215,15 @@ impl Sharing {
                 Ok(Arc::new(by_node.collect()))
             },
             |kept, friends| kept.friends = Some(friends),
+        )
+    }
+
+    /// What people let others find of them.
+    pub fn directory(&self) -> Result<Arc<[Card]>, SharingError> {
+        self.0.rights.kept_or(
+            |kept| kept.cards.clone(),
+            || Ok(self.read(card::all)?.into()),
+            |kept, cards| kept.cards = Some(cards),
         )
     }
 

@@ -86,8 +86,7 @@ impl Sharing {
             keep_an_owner(tx, account)?;
             tx.execute("DELETE FROM account WHERE id = ?1", [account.0])?;
             Ok(())
-        })?;
-        self.read_directory()
+        })
     }
 
     /// Makes an account owner or member. The last owner stays one.

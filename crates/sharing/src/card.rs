@@ -1,10 +1,7 @@
 //! Cards of the people who have an account here: what others find of them by a contact search (R52).
 //!
-//! A card is found only as far as its person wants, at first by nobody (R94). All cards are also in
-//! memory, because a search on behalf of other nodes must not wait for a disk: [`Sharing::directory`]
-//! is as new as the last change that was acknowledged.
-
-use std::sync::{Arc, PoisonError, RwLock};
+//! A card is found only as far as its person wants, at first by nobody (R94). All cards are kept in
+//! memory until one changes: searches on behalf of other nodes are answered from there.
 
 use protocol::AccountId;
 use protocol::message::lookup::{CARD_BYTES_MAX, ContactCard};
@@ -84,31 +81,14 @@ impl Card {
     }
 }
 
-/// The cards in memory.
-#[derive(Default)]
-pub(crate) struct Directory(RwLock<Arc<[Card]>>);
-
-impl Directory {
-    fn put(&self, cards: Vec<Card>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = cards.into();
-    }
-}
-
 impl Sharing {
-    /// All cards, also those that nobody finds. Does not block.
-    #[must_use]
-    pub fn directory(&self) -> Arc<[Card]> {
-        let directory = &self.0.directory.0;
-        Arc::clone(&directory.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// The card of `account`; one that was never written has its name and is found by nobody.
     ///
     /// # Errors
     /// There is no such account.
     pub fn card(&self, account: AccountId) -> Result<Card, SharingError> {
         let name = self.present(account)?.name;
-        let written = self.directory();
+        let written = self.directory()?;
         let written = written.iter().find(|card| card.account == account);
         Ok(written.cloned().unwrap_or_else(|| Card {
             account,
@@ -143,18 +123,11 @@ impl Sharing {
                 ],
             )?;
             Ok(())
-        })?;
-        self.read_directory()
-    }
-
-    /// Reads the cards again; after what may have changed them.
-    pub(crate) fn read_directory(&self) -> Result<(), SharingError> {
-        self.0.directory.put(self.read(all)?);
-        Ok(())
+        })
     }
 }
 
-fn all(c: &Connection) -> Result<Vec<Card>, SharingError> {
+pub(crate) fn all(c: &Connection) -> Result<Vec<Card>, SharingError> {
     let mut statement = c.prepare_cached(
         "SELECT account, name, addresses, reach FROM account_card ORDER BY name, account",
     )?;
@@ -237,16 +210,19 @@ mod tests {
         let bob = home.account("bob", false).id;
         let unwritten = home.sharing.card(bob).unwrap();
         assert_eq!(unwritten, card(bob, "bob", &[], Reach::Nobody));
-        assert!(home.sharing.directory().is_empty());
+        assert!(home.sharing.directory().unwrap().is_empty());
         let wish = card(bob, " Bob Chen ", &["bob@example.org", " "], Reach::Friends);
         home.sharing.set_card(wish).unwrap();
         let kept = card(bob, "Bob Chen", &["bob@example.org"], Reach::Friends);
-        assert_eq!(&home.sharing.directory()[..], std::slice::from_ref(&kept));
+        assert_eq!(
+            &home.sharing.directory().unwrap()[..],
+            std::slice::from_ref(&kept)
+        );
         home.restart();
         assert_eq!(home.sharing.card(bob).unwrap(), kept);
         assert_eq!(home.sharing.card(alice).unwrap().reach, Reach::Nobody);
         home.sharing.remove_account(bob).unwrap();
-        assert!(home.sharing.directory().is_empty());
+        assert!(home.sharing.directory().unwrap().is_empty());
         assert!(
             home.sharing.set_card(kept).is_err(),
             "nobody has this account"

@@ -9,7 +9,6 @@
 //! still to be redeemed. A crash loses nothing: every step is one transaction.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use protocol::message::pair::{Introduction, PAIR_ADDRESSES_MAX, Token};
 use protocol::{EntryName, NodeId, Timestamp};
@@ -163,10 +162,6 @@ pub enum Side {
 const COLUMNS: &str =
     "id, node, name, calls_itself, addresses, scopes, we_agree, they_agree, since, created";
 
-/// The nodes of accepted friends, in memory.
-#[derive(Default)]
-pub(crate) struct Accepted(RwLock<Arc<[NodeId]>>);
-
 impl Sharing {
     /// Keeps somebody else's ticket until it is redeemed: a friend that waits for the other node.
     pub fn hold_ticket(
@@ -192,7 +187,6 @@ impl Sharing {
             by_node(tx, node)?.ok_or(SharingError::Missing("friend"))
         })?;
         self.0.rights.void();
-        self.read_accepted()?;
         Ok(friend)
     }
 
@@ -241,30 +235,7 @@ impl Sharing {
             by_node(tx, node)?.ok_or(SharingError::Missing("friend"))
         })?;
         self.0.rights.void();
-        self.read_accepted()?;
         Ok(friend)
-    }
-
-    /// The nodes of all accepted friends, as of the last change that was acknowledged. Does not
-    /// block.
-    #[must_use]
-    pub fn friend_nodes(&self) -> Arc<[NodeId]> {
-        let accepted = &self.0.accepted.0;
-        Arc::clone(&accepted.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Reads [`Sharing::friend_nodes`] again; after what may have changed them.
-    pub(crate) fn read_accepted(&self) -> Result<(), SharingError> {
-        let friends = self.friends()?.into_iter();
-        let accepted = friends.filter(|friend| friend.state == FriendState::Accepted);
-        let nodes = accepted.map(|friend| friend.node).collect();
-        *self
-            .0
-            .accepted
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = nodes;
-        Ok(())
     }
 
     /// All friends, by name.
@@ -348,7 +319,6 @@ impl Sharing {
             Ok(tx.execute("DELETE FROM friend WHERE id = ?1", [id.0])? > 0)
         });
         self.0.rights.void();
-        self.read_accepted()?;
         removed
     }
 }

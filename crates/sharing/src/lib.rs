@@ -80,8 +80,6 @@ struct Inner {
     passwords: Passwords,
     credentials: basic::Credentials,
     rights: access::Rights,
-    directory: card::Directory,
-    accepted: friend::Accepted,
     log: audit::Log,
 }
 
@@ -104,14 +102,10 @@ impl Sharing {
             passwords: Passwords::default(),
             credentials: basic::Credentials::default(),
             rights: access::Rights::default(),
-            directory: card::Directory::default(),
-            accepted: friend::Accepted::default(),
             log: audit::Log::new(state, secret.id()),
         }));
         sharing.examine_head()?;
         sharing.seal_head()?;
-        sharing.read_directory()?;
-        sharing.read_accepted()?;
         Ok(sharing)
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use testing::{Node, Wires};
+use testing::{Node, Wires, until};
 
 const PORT: u16 = 8443;
 
@@ -73,18 +73,6 @@ fn add(node: &Node, contact: &str) {
 fn neighbors(node: &Node) -> Vec<Value> {
     let list = node.cli(&["neighbors", "--json"]).json();
     list.as_array().unwrap().clone()
-}
-
-#[track_caller]
-fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let begun = Instant::now();
-    loop {
-        match look() {
-            Ok(found) => return found,
-            Err(seen) if begun.elapsed() > within => panic!("{what} not within {within:?}: {seen}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
 }
 
 #[track_caller]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use links::neighborhood::Book;
 use protocol::message::lookup::{CARDS_MAX, ContactCard, QueryId, SignedCards, Term};
 use protocol::{Clock, NodeId, NodeSecret, Timestamp};
-use sharing::{Action, Event, Reach, Sharing};
+use sharing::{Action, Event, Reach, Sharing, SharingError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -73,8 +73,10 @@ impl PeopleBook {
 impl Book for PeopleBook {
     fn search(&self, from: NodeId, qid: QueryId, links: u8, term: &Term) -> Option<SignedCards> {
         // The owner task learns of an end of friendship a moment later.
-        let friend = self.sharing.friend_nodes().contains(&from);
-        if !friend || !self.may_search(from, Instant::now()) {
+        let friends = self.sharing.accepted_friends();
+        let friends =
+            friends.inspect_err(|error| tracing::error!(%error, "cannot tell who is a friend"));
+        if !friends.ok()?.contains_key(&from) || !self.may_search(from, Instant::now()) {
             return None;
         }
         let least = match links {
@@ -82,7 +84,9 @@ impl Book for PeopleBook {
             2 => Reach::FriendsOfFriends,
             _ => return None,
         };
-        let cards = matching(&self.sharing, &term.0, least);
+        let cards = matching(&self.sharing, &term.0, least)
+            .inspect_err(|error| tracing::error!(%error, "cannot read the cards"))
+            .ok()?;
         let searched = Searched {
             at: (self.clock)(),
             from,
@@ -101,15 +105,17 @@ impl Book for PeopleBook {
 }
 
 /// The first cards with `term` that are found at `least` so far away.
-pub(super) fn matching(sharing: &Sharing, term: &str, least: Reach) -> Vec<ContactCard> {
-    let directory = sharing.directory();
+pub(super) fn matching(
+    sharing: &Sharing,
+    term: &str,
+    least: Reach,
+) -> Result<Vec<ContactCard>, SharingError> {
+    let directory = sharing.directory()?;
     let found = directory
         .iter()
         .filter(|card| card.reach >= least && card.has(term));
-    found
-        .take(CARDS_MAX)
-        .map(|card| card.content.clone())
-        .collect()
+    let found = found.take(CARDS_MAX);
+    Ok(found.map(|card| card.content.clone()).collect())
 }
 
 /// Writes the audit of what friends sought here, until `stop`.
@@ -133,7 +139,7 @@ pub(super) async fn audit(
     }
 }
 
-fn note(sharing: &Sharing, row: Searched) -> Result<(), sharing::SharingError> {
+fn note(sharing: &Sharing, row: Searched) -> Result<(), SharingError> {
     let friend = sharing.friend_by_node(row.from)?;
     let who = friend.map_or_else(|| row.from.to_string(), |friend| friend.name.to_string());
     let detail = match (row.cards, row.links) {

@@ -1,5 +1,6 @@
 //! The neighbors of this node: its record, its table on the disk, and the module that keeps them.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use peers::lookup::Limits;
 use peers::neighbors::{Size, Snapshot};
 use protocol::message::lookup::Target;
 use protocol::{Clock, NodeId};
-use sharing::{FriendState, Sharing};
+use sharing::{Friend, Sharing};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,9 @@ use crate::state::State;
 const FRIENDS_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// Version of the file; one of a later version is left alone.
 const FILE_VERSION: u32 = 1;
+
+/// Accepted friends by their identity.
+type Friends = HashMap<NodeId, Friend>;
 
 /// Neighbors of a running node. Clones are the same.
 #[derive(Clone)]
@@ -124,7 +128,7 @@ impl Neighbors {
 
     /// Friends are neighbors before strangers, and are called where they were last.
     async fn follow_friends(&self, stop: CancellationToken) {
-        let mut known: Arc<[NodeId]> = Arc::default();
+        let mut known = Arc::default();
         let mut look = tokio::time::interval(FRIENDS_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -132,38 +136,30 @@ impl Neighbors {
                 () = stop.cancelled() => return,
                 _ = look.tick() => {}
             }
-            let now = self.0.sharing.friend_nodes();
-            if Arc::ptr_eq(&now, &known) {
-                continue;
+            match self.0.sharing.accepted_friends() {
+                Ok(now) if Arc::ptr_eq(&now, &known) => {}
+                Ok(now) => {
+                    self.greet(&known, &now).await;
+                    known = now;
+                }
+                Err(error) => tracing::warn!(%error, "cannot read the friends"),
             }
-            for node in now.iter().filter(|node| !known.contains(node)) {
-                let _ = self.befriend(*node, true).await;
-            }
-            for node in known.iter().filter(|node| !now.contains(node)) {
-                let _ = self.befriend(*node, false).await;
-            }
-            if let Err(error) = self.meet_friends(Arc::clone(&known)).await {
-                tracing::warn!(%error, "cannot read where friends are");
-            }
-            known = now;
         }
     }
 
-    /// Calls friends that are not among `known`, where they were last.
-    async fn meet_friends(&self, known: Arc<[NodeId]>) -> anyhow::Result<()> {
-        let sharing = self.0.sharing.clone();
-        let friends = tokio::task::spawn_blocking(move || sharing.friends()).await??;
-        let new = friends.into_iter().filter(|friend| {
-            friend.state == FriendState::Accepted && !known.contains(&friend.node)
-        });
-        for friend in new {
+    /// Tells the neighborhood who is a friend now and was none before, and who no longer is.
+    async fn greet(&self, before: &Friends, now: &Friends) {
+        for (node, friend) in now.iter().filter(|(node, _)| !before.contains_key(node)) {
+            let _ = self.befriend(*node, true).await;
             self.meet(Candidate {
-                id: friend.node,
-                addresses: friend.addresses,
+                id: *node,
+                addresses: friend.addresses.clone(),
                 name: None,
             });
         }
-        Ok(())
+        for node in before.keys().filter(|node| !now.contains_key(node)) {
+            let _ = self.befriend(*node, false).await;
+        }
     }
 
     /// The owner of this run: the first one, or one that reads the table again.

@@ -6,7 +6,7 @@ use links::neighborhood::{Away, Finding};
 use peers::lookup::Limits;
 use protocol::NodeId;
 use protocol::message::lookup::{ContactCard, ContactScope, Target, Term};
-use sharing::Reach;
+use sharing::{Reach, Sharing};
 use tokio::time::timeout;
 
 use super::Neighbors;
@@ -39,16 +39,7 @@ impl Neighbors {
         scope: ContactScope,
         deadline: Duration,
     ) -> Result<Vec<FoundPerson>, Away> {
-        let own = matching(self.sharing(), &term.0, Reach::Household);
-        let mut found: Vec<_> = own
-            .into_iter()
-            .map(|card| FoundPerson {
-                card,
-                holder: None,
-                friend: None,
-                links: 0,
-            })
-            .collect();
+        let mut found = Vec::new();
         let target = Target::Contact {
             scope,
             term: term.clone(),
@@ -78,21 +69,30 @@ impl Neighbors {
         };
         // The machine keeps the deadline; this is for the case that it stops meanwhile.
         let _ = timeout(deadline + Duration::from_secs(1), search).await;
-        found.truncate(SHOWN_MAX);
-        self.name_holders(found).await
+        let (sharing, term) = (self.sharing().clone(), term.clone());
+        let complete = tokio::task::spawn_blocking(move || complete(&sharing, &term, found));
+        complete.await.map_err(|_| Away)
     }
+}
 
-    async fn name_holders(&self, mut found: Vec<FoundPerson>) -> Result<Vec<FoundPerson>, Away> {
-        let sharing = self.sharing().clone();
-        let named = tokio::task::spawn_blocking(move || {
-            for person in &mut found {
-                if let Some(holder) = person.holder {
-                    let friend = sharing.friend_by_node(holder).ok().flatten();
-                    person.friend = friend.map(|friend| friend.name.to_string());
-                }
-            }
-            found
-        });
-        named.await.map_err(|_| Away)
-    }
+/// Puts those of the own book before `found`, and names the friends whose books the others are in.
+fn complete(sharing: &Sharing, term: &Term, found: Vec<FoundPerson>) -> Vec<FoundPerson> {
+    let own = matching(sharing, &term.0, Reach::Household);
+    let own = own.unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot read the cards");
+        Vec::new()
+    });
+    let own = own.into_iter().map(|card| FoundPerson {
+        card,
+        holder: None,
+        friend: None,
+        links: 0,
+    });
+    let friends = sharing.accepted_friends().unwrap_or_default();
+    let others = found.into_iter().map(|mut person| {
+        let friend = person.holder.and_then(|holder| friends.get(&holder));
+        person.friend = friend.map(|friend| friend.name.to_string());
+        person
+    });
+    own.chain(others).take(SHOWN_MAX).collect()
 }

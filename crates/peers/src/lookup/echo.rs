@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use protocol::NodeId;
-use protocol::message::lookup::{Answer, LookupMessage, Query, QueryId, Spread};
+use protocol::message::lookup::{Answer, Query, QueryId, Spread};
 
 use super::passage::Ask;
 use super::{Action, HOP_TIME_MIN, Linked, Lookup, Surroundings};
@@ -137,30 +137,20 @@ impl Lookup {
             asked.retain(|linked| self.digests.may_know(linked.node, &passage.target));
         }
         for linked in asked {
-            let hop_time = HOP_TIME_MIN.max(linked.rtt * 3 / 2);
-            let left = passage.ends_for_asker.saturating_sub(now + hop_time);
-            if left.is_zero() {
-                if let Some(echo) = &mut passage.echo {
-                    echo.incomplete = true;
-                }
-                continue;
-            }
+            let question = passage.question(now, qid, linked);
             let Some(echo) = &mut passage.echo else {
                 return;
             };
+            if question.deadline_left_ms == 0 {
+                echo.incomplete = true;
+                continue;
+            }
             echo.used = echo.used.saturating_add(1);
             let query = Query {
-                qid,
-                target: passage.target.clone(),
                 hops_left: echo.hops_left - 1,
-                deadline_left_ms: u32::try_from(left.as_millis()).unwrap_or(0),
                 budget: echo.budget,
                 spread: Spread::Echo,
-                chain: if linked.friend {
-                    passage.chain
-                } else {
-                    protocol::message::lookup::NO_CHAIN
-                },
+                ..question
             };
             let ask = Ask {
                 whom_for: passage.previous,
@@ -169,10 +159,7 @@ impl Lookup {
                 width: 0,
             };
             passage.note_asked(now, linked.node, ask);
-            self.actions.push_back(Action::Send {
-                to: linked.node,
-                message: LookupMessage::Query(query),
-            });
+            self.actions.push_back(Action::ask(linked.node, query));
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use protocol::message::lookup::{ContactCard, LookupMessage, QueryId, SignedCards, Target, Term};
+use protocol::message::lookup::{
+    ContactCard, LookupMessage, Query, QueryId, SignedCards, Target, Term,
+};
 use protocol::{NodeId, NodeName, NodeRecord, RecordError, SignedRecord};
 
 /// Number that the driver gives to a lookup of its own node.
@@ -178,6 +180,14 @@ pub enum Action {
         /// Which rule.
         fault: Fault,
     },
+}
+
+impl Action {
+    /// Asks `to`.
+    pub(super) fn ask(to: NodeId, query: Query) -> Self {
+        let message = LookupMessage::Query(query);
+        Self::Send { to, message }
+    }
 }
 
 /// A rule that a neighbor broke.

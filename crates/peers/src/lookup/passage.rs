@@ -8,10 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use protocol::NodeId;
-use protocol::message::lookup::{ContactScope, Query, QueryId, Target, WIDTH_MAX};
+use protocol::message::lookup::{
+    ContactScope, NO_CHAIN, Query, QueryId, Spread, Target, WIDTH_MAX,
+};
 
-use super::Linked;
 use super::echo::Echo;
+use super::{HOP_TIME_MIN, Linked};
 
 /// A node remembers a query so long.
 pub const PASSAGE_LIFETIME: Duration = Duration::from_secs(60);
@@ -117,6 +119,22 @@ impl Passage {
     pub(super) fn asked(&self, node: NodeId) -> Option<Ask> {
         let edge = self.edges.iter().find(|edge| edge.node == node)?;
         edge.asked
+    }
+
+    /// What `linked` is asked, in the time that it has: only for its own list. Who sends it says what
+    /// else it may do.
+    pub(super) fn question(&self, now: Duration, qid: QueryId, linked: Linked) -> Query {
+        let hop_time = HOP_TIME_MIN.max(linked.rtt * 3 / 2);
+        let left = self.ends_for_asker.saturating_sub(now + hop_time);
+        Query {
+            qid,
+            target: self.target.clone(),
+            hops_left: 0,
+            deadline_left_ms: u32::try_from(left.as_millis()).unwrap_or(0),
+            budget: 0,
+            spread: Spread::Walk { width: 1 },
+            chain: if linked.friend { self.chain } else { NO_CHAIN },
+        }
     }
 
     /// Those of `linked` that neither have the query from here nor gave it to this node.

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use protocol::NodeId;
-use protocol::message::lookup::{LookupMessage, NO_CHAIN, Query, QueryId, Spread, Target};
+use protocol::message::lookup::{Query, QueryId, Target};
 
 use super::echo::hold_time;
 use super::passage::Ask;
-use super::{Action, HOP_TIME_MIN, Linked, Lookup, Surroundings};
+use super::{Action, Linked, Lookup, Surroundings};
 
 /// Neighbors that are asked for a node, and for a name, which several nodes may have.
 const PROBES_NODE: usize = 2;
@@ -55,8 +55,6 @@ impl Lookup {
         });
         self.alarms.insert((now + hold_time(&knowing), qid));
         for linked in knowing {
-            let hop_time = HOP_TIME_MIN.max(linked.rtt * 3 / 2);
-            let left = passage.ends_for_asker.saturating_sub(now + hop_time);
             let probe = Ask {
                 whom_for: ask.whom_for,
                 budget: PROBE_MESSAGES - 1,
@@ -65,22 +63,10 @@ impl Lookup {
             };
             passage.note_probed(now, linked.node, probe);
             let query = Query {
-                qid,
-                target: passage.target.clone(),
-                hops_left: 0,
-                deadline_left_ms: u32::try_from(left.as_millis()).unwrap_or(0),
                 budget: PROBE_MESSAGES - 1,
-                spread: Spread::Walk { width: 1 },
-                chain: if linked.friend {
-                    passage.chain
-                } else {
-                    NO_CHAIN
-                },
+                ..passage.question(now, qid, linked)
             };
-            self.actions.push_back(Action::Send {
-                to: linked.node,
-                message: LookupMessage::Query(query),
-            });
+            self.actions.push_back(Action::ask(linked.node, query));
         }
         true
     }

@@ -211,7 +211,6 @@ impl Sharing {
             Ok(by_node(tx, node)?.ok_or(SharingError::Missing("friend"))?)
         })?;
         self.0.rights.void();
-        self.read_accepted()?;
         Ok(friend)
     }
 }

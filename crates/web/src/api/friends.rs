@@ -26,13 +26,7 @@ fn row(name: &str, folder: bool, size: u64, modified: Timestamp, etag: &str) -> 
 /// `GET /api/friends/NAME/share/path?page=N`: an entry, and what is in it if it is a folder. The
 /// friends themselves are known without asking one.
 pub(crate) async fn list(call: Call) -> Answer {
-    let page: usize = match call.query()?.get("page") {
-        None => 1,
-        Some(page) => match page.parse() {
-            Ok(page @ 1..=1_000_000) => page,
-            Ok(_) | Err(_) => return Err(Problem::bad("page")),
-        },
-    };
+    let page = super::page(&call)?;
     if call.rest().trim_matches('/').is_empty() {
         return friends(&call).await;
     }

@@ -66,13 +66,7 @@ fn entry_json(entry: &Entry, path: &str) -> Value {
 
 /// `GET /api/files/SPACE/path?page=N`: an entry, and what is in it if it is a folder.
 pub(crate) async fn list(call: Call) -> Answer {
-    let page: usize = match call.query()?.get("page") {
-        None => 1,
-        Some(page) => match page.parse() {
-            Ok(page @ 1..=1_000_000) => page,
-            Ok(_) | Err(_) => return Err(Problem::bad("page")),
-        },
-    };
+    let page = super::page(&call)?;
     let asker = call.asker.clone();
     let visit = call.visit()?.clone();
     let value = call

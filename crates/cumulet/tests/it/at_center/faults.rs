@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
-use testing::{FakeClock, Node, run};
+use testing::{FakeClock, Node, run, until};
 
-use super::{QUICK, at, center, find, id, quic, registered, row, standing, stands, until};
+use super::{QUICK, at, center, find, id, quic, registered, row, standing, stands};
 
 const HOUR_S: i64 = 3600;
 

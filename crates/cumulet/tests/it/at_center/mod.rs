@@ -8,7 +8,7 @@ mod moving;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testing::{Center, Node, NodeBuilder};
+use testing::{Center, Node, NodeBuilder, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cumulet");
 /// Nodes without a link are gone after three seconds.
@@ -49,18 +49,6 @@ fn row(center: &Center, node: &Node) -> Value {
     let id = id(node);
     let row = rows.as_array().unwrap().iter().find(|row| row["id"] == *id);
     row.cloned().unwrap_or_default()
-}
-
-#[track_caller]
-fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<T, Value>) -> T {
-    let begun = Instant::now();
-    loop {
-        match look() {
-            Ok(found) => return found,
-            Err(seen) if begun.elapsed() > within => panic!("{what} not within {within:?}: {seen}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
 }
 
 /// Waits until the node is in this state at its center and gives what it says.

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testing::{Center, Family, Lan, Node};
+use testing::{Center, Family, Lan, Node, until};
 
-use super::{BINARY, QUICK, at, find, id, registered, row, standing, until};
+use super::{BINARY, QUICK, at, find, id, registered, row, standing};
 
 /// A change of address is in DNS within this time (R27).
 const AT_ONCE: Duration = Duration::from_secs(2);
